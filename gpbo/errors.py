@@ -1,0 +1,155 @@
+"""Every error and warning that gpbo raises on purpose, and how their messages are built.
+
+A message reads `<where>: <what is wrong>, got <value>; expected <rule>. <what to do>`.
+Each class also derives from the builtin that a caller would expect to catch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NOTHING = object()
+MAX_REPR = 80  # characters of a user's value that a message repeats
+
+
+class GpboError(Exception):
+    """The parent of every error that gpbo raises on purpose."""
+
+
+class SpaceError(GpboError, ValueError):
+    """A search space, or a parameter in it, makes no sense."""
+
+
+class ObservationError(GpboError, ValueError):
+    """Parameters or a result that were handed in do not fit the study."""
+
+
+class BatchObservationError(ObservationError):
+    """Some of many results do not fit; none was taken."""
+
+
+class TrialStateError(GpboError, RuntimeError):
+    """A trial is not in the state that the call needs."""
+
+
+class UnknownTrialError(GpboError, LookupError):
+    """The study has no such trial."""
+
+
+class NoResultsError(GpboError, LookupError):
+    """Nothing is complete yet, so there is no best."""
+
+
+class TooManyFailuresError(GpboError, RuntimeError):
+    """The objective failed many times in a row."""
+
+
+class StudyError(GpboError, ValueError):
+    """A stored study does not match what it was opened with."""
+
+
+class StorageError(GpboError, OSError):
+    """The study file cannot be used."""
+
+
+class StorageFullError(StorageError):
+    """No space is left for the study file; nothing acknowledged is lost."""
+
+
+class StorageLockedError(StorageError):
+    """Another process holds the study file for too long."""
+
+
+class StorageUnavailableError(StorageError):
+    """The study file cannot be reached, opened or written."""
+
+
+class StorageCorruptError(StorageError):
+    """The file is not a gpbo study file, or its contents are damaged."""
+
+
+class SchemaVersionError(StorageError):
+    """The study file was written by another version of gpbo."""
+
+
+class ShapeError(GpboError, ValueError):
+    """A tensor has the wrong shape or dtype."""
+
+
+class DeviceError(GpboError, RuntimeError):
+    """The device does not exist or cannot do what is asked."""
+
+
+class MissingExtraError(GpboError, ImportError):
+    """An optional package is needed; the message names the extra to install."""
+
+
+class GpboWarning(UserWarning):
+    """The parent of every warning of gpbo."""
+
+
+class NonFiniteObjectiveWarning(GpboWarning):
+    """An objective was nan or infinite; the trial counts as failed."""
+
+
+class SpaceExhaustedWarning(GpboWarning):
+    """Fewer points are left than were asked for."""
+
+
+class FallbackWarning(GpboWarning):
+    """Something simpler was used instead of what was asked for; the message says what and why."""
+
+
+def shorten(value: object) -> str:
+    """The repr of a value, cut to MAX_REPR characters; a repr that fails names the type instead."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__} without a repr>"
+    return text if len(text) <= MAX_REPR else text[: MAX_REPR - 3] + "..."
+
+
+def explain(
+    where: str, wrong: str, got: object = _NOTHING, *, expected: str = "", fix: str = ""
+) -> str:
+    """A message in the common form; the parts that are left out are left out of the text."""
+    text = f"{where}: {wrong}" if where else wrong
+    if got is not _NOTHING:
+        text += f", got {shorten(got)}"
+    if expected:
+        text += f"; expected {expected}"
+    return f"{text}. {fix}" if fix else text
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """`Did you mean 'lr'?` where a known name is close, else a list of the known names."""
+    names = [str(k) for k in known]
+    close = difflib.get_close_matches(str(name), names, n=3)
+    if (
+        close
+    ):  # swapped letters look as far off as wrong ones: prefer the name with the same letters
+        best = max(close, key=lambda candidate: len(set(candidate) & set(str(name))))
+        return f"Did you mean {best!r}?"
+    return f"Known: {shorten(names)}" if names else ""
+
+
+def hint_keywords(function: F) -> F:
+    """Make a call with an unknown keyword raise a TypeError that suggests the right one."""
+    signature = inspect.signature(function)
+    known = [n for n in signature.parameters if n != "self"]
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for name in kwargs:
+            if name not in known:
+                owner = function.__qualname__.removesuffix(".__init__")
+                raise TypeError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, known)}")
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]  # wraps keeps the signature, which mypy cannot see

@@ -1,0 +1,206 @@
+"""What has happened so far in a study: its events, folded into trials.
+
+Events are the only record. Each is a JSON object with a name under "event":
+
+    ask       trial, params, at, provenance, owner   a strategy proposed, or the queue gave, a trial
+    complete  trial, value, noise, at                a result
+    fail      trial, error, at                       the reason why there is none
+    amend     trial, value, noise, at                a result corrected
+    add       trial, params, value or error, noise, at   a result from elsewhere
+    enqueue   params                                 to be asked next
+    adopt     trial, owner                           a pending trial handed out again
+    release   trial                                  its owner gave it up; the next ask takes it
+
+`owner` is who works on a trial; without one, the trial waits for its tell for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gpbo.errors import NoResultsError, StorageCorruptError
+from gpbo.space import Lattice, Params, Space
+from gpbo.trial import State, Trial
+
+Direction: TypeAlias = Literal["minimize", "maximize"]
+Event: TypeAlias = dict[str, Any]
+
+RELEASED: dict[str, Any] = {"released": True}  # the owner of a trial that was given up
+FIRST_ROWS = 64
+
+
+class History:
+    """The trials of a study in order of number, and the questions that strategies ask of them."""
+
+    def __init__(
+        self, space: Space, direction: Direction = "minimize", study: str = "", study_id: str = ""
+    ) -> None:
+        self.space = space
+        self.direction: Direction = direction
+        self.study, self.study_id = study, study_id
+        self.trials: list[Trial] = []
+        self.queue: list[Params] = []
+        self.owners: dict[int, dict[str, Any]] = {}
+        self._of_state: dict[str, dict[int, None]] = {"pending": {}, "complete": {}, "failed": {}}
+        self._points: dict[bytes, list[int]] = {}
+        self._rows = np.empty((FIRST_ROWS, len(space.leaves)))
+        self._best: Trial | None = None
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def apply(self, event: Event) -> None:
+        """Take one more event.
+
+        Raises   StorageCorruptError  if it does not follow from what came before
+        """
+        try:
+            getattr(self, f"_on_{event['event']}")(event)
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
+            raise StorageCorruptError(
+                f"study {self.study!r}: an event makes no sense ({error!r}), got {event!r:.200}"
+            ) from error
+
+    # questions -------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> list[Trial]:
+        """Trials that were asked and not told."""
+        return self._in("pending")
+
+    @property
+    def complete(self) -> list[Trial]:
+        """Trials with a value."""
+        return self._in("complete")
+
+    @property
+    def failed(self) -> list[Trial]:
+        """Trials without a value that will never have one."""
+        return self._in("failed")
+
+    @property
+    def rows(self) -> npt.NDArray[np.float64]:
+        """The coordinates of all trials by number, shape (n, leaves), nan where inactive."""
+        return self._rows[: len(self.trials)]
+
+    @property
+    def best(self) -> Trial:
+        """The complete trial with the best value, the first of equals.
+
+        Raises   NoResultsError  if there is none
+        """
+        if self._best is None:
+            failed = self.failed
+            last = f"; the last reason: {failed[-1].error}" if failed else ""
+            raise NoResultsError(
+                f"study {self.study!r}: no results yet: 0 complete, {len(failed)} failed, "
+                f"{len(self.pending)} pending{last}"
+            )
+        return self._best
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether value a is strictly better than value b."""
+        return a < b if self.direction == "minimize" else a > b
+
+    def trials_at(self, row: npt.NDArray[np.float64]) -> list[int]:
+        """The numbers of the trials at exactly this point."""
+        return self._points.get(row.tobytes(), [])
+
+    @property
+    def distinct(self) -> int:
+        """How many different points were proposed or added."""
+        return len(self._points)
+
+    @cached_property
+    def lattice(self) -> Lattice | None:
+        """Every point of the space where they are countable, else None."""
+        return Lattice.of(self.space)
+
+    def _in(self, state: State) -> list[Trial]:
+        return [self.trials[number] for number in self._of_state[state]]
+
+    # events ----------------------------------------------------------------------------------
+
+    def _on_ask(self, event: Event) -> None:
+        if self.queue and event["provenance"].get("strategy") == "enqueued":
+            self.queue.pop(0)
+        self._append(event, "pending")
+        if event.get("owner") is not None:
+            self.owners[event["trial"]] = event["owner"]
+
+    def _on_add(self, event: Event) -> None:
+        self._append(event, "pending")
+        self._finish(event, "failed" if event.get("value") is None else "complete")
+
+    def _on_complete(self, event: Event) -> None:
+        self._finish(event, "complete")
+
+    def _on_fail(self, event: Event) -> None:
+        self._finish(event, "failed")
+
+    def _on_amend(self, event: Event) -> None:
+        self._finish(event, "complete")
+        self._best = None
+        for trial in self.complete:
+            self._keep_best(trial)
+
+    def _on_enqueue(self, event: Event) -> None:
+        self.queue.append(event["params"])
+
+    def _on_adopt(self, event: Event) -> None:
+        self.owners.pop(event["trial"], None)
+        if event["owner"] is not None:
+            self.owners[event["trial"]] = event["owner"]
+
+    def _on_release(self, event: Event) -> None:
+        self.owners[event["trial"]] = RELEASED
+
+    def _append(self, event: Event, state: State) -> None:
+        number = event["trial"]
+        if number != len(self.trials):
+            raise ValueError(f"trial {number} follows trial {len(self.trials) - 1}")
+        row = self.space.to_row(event["params"])
+        if number == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[number] = row
+        self._points.setdefault(row.tobytes(), []).append(number)
+        self.trials.append(
+            Trial(
+                number,
+                event["params"],
+                state,
+                started=event["at"],
+                provenance=event.get("provenance", {"strategy": "added"}),
+                study=self.study,
+                study_id=self.study_id,
+            )
+        )
+        self._of_state[state][number] = None
+
+    def _finish(self, event: Event, state: State) -> None:
+        number = event["trial"]
+        old = self.trials[number]
+        trial = replace(
+            old,
+            state=state,
+            value=event.get("value"),
+            noise=event.get("noise"),
+            error=event.get("error"),
+            finished=event["at"],
+        )
+        self.trials[number] = trial
+        self._of_state[old.state].pop(number)
+        self._of_state[state][number] = None
+        self.owners.pop(number, None)
+        self._keep_best(trial)
+
+    def _keep_best(self, trial: Trial) -> None:
+        if trial.value is not None:
+            best = self._best.value if self._best else None
+            if best is None or self.better(trial.value, best):
+                self._best = trial

@@ -1,0 +1,169 @@
+"""A study's History kept in step with its Storage.
+
+Every change is a list of events that is decided under the storage's write lock, on what all
+processes have written so far, made durable, and only then applied.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from gpbo.errors import (
+    SpaceError,
+    StorageCorruptError,
+    StorageError,
+    StudyError,
+    explain,
+)
+from gpbo.history import Direction, Event, History
+from gpbo.seeding import check_seed
+from gpbo.space import Space
+from gpbo.space.notation import from_dict
+from gpbo.storage import Storage
+
+log = logging.getLogger("gpbo")
+
+FORMAT = 1  # of the header and the events
+RESULTS = ("complete", "fail")  # the events that a tell writes
+
+
+class Journal:
+    """The history of one study, read from and written to a storage."""
+
+    def __init__(self, storage: Storage, study: str, header: dict[str, Any]) -> None:
+        self.storage = storage
+        self.study = study
+        self.header = header
+        try:
+            space = from_dict(header["space"])
+            self.seed: int = header["seed"]
+            self.history = History(space, header["direction"], study, header["id"])
+        except (KeyError, TypeError, SpaceError) as error:
+            raise StorageCorruptError(
+                f"{storage.location}: the header of study {study!r} makes no sense: {error!r}"
+            ) from error
+        self.turns = 0  # how many events changed what is to be proposed next
+        self._seen = 0
+        self._unsaved: list[Event] = []
+        self.sync()
+
+    def sync(self) -> None:
+        """Take in what other processes wrote, after writing what could not be written before."""
+        if self._unsaved:
+            self.write(list)
+        else:
+            self._apply(self.storage.read(self.study, self._seen))
+
+    def write(self, decide: Callable[[], list[Event]]) -> list[Event]:
+        """Write the events that `decide` returns on the newest history; durable on return.
+
+        `decide` must be quick, and may raise: then nothing is written. A result that cannot be
+        written because the storage fails is kept, and written by the next call.
+        """
+        own: list[Event] = []
+
+        def on_newest(new: list[Event]) -> list[Event]:
+            self._apply(new)
+            waiting = [e for e in self._unsaved if self.history.trials[e["trial"]].finished is None]
+            own[:] = decide()
+            return waiting + own
+
+        before = self._seen
+        try:
+            events = self.storage.transact(self.study, before, on_newest)
+        except StorageError:
+            self._unsaved += [event for event in own if event["event"] in RESULTS]
+            raise
+        self._unsaved = []
+        self._apply(events[self._seen - before :])
+        return own
+
+    def _apply(self, events: list[Event]) -> None:
+        for event in events:
+            self.history.apply(event)
+            self._seen += 1
+            self.turns += event["event"] not in RESULTS
+
+
+def open_journal(
+    storage: Storage,
+    study: str,
+    space: Space,
+    *,
+    direction: Direction,
+    seed: int | None,
+    strategy: str,
+    resume: bool,
+) -> Journal:
+    """The journal of a new study, or of an existing one with an equal space, which is resumed.
+
+    Raises   StudyError  if the existing study has another space, direction or seed, or exists
+                         at all where `resume` is False
+    """
+    fresh = {
+        "format": FORMAT,
+        "id": uuid.uuid4().hex,
+        "space": space.to_dict(),
+        "direction": direction,
+        "seed": check_seed(seed),
+        "strategy": strategy,
+        "created": time.time(),
+    }
+    header = storage.create(study, fresh)
+    if header.get("id") == fresh["id"]:
+        return Journal(storage, study, header)
+    where = f"study {study!r} in {storage.location}"
+    if not resume:
+        raise StudyError(f"{where}: exists already; pass resume=True or another name")
+    _check_equal(where, header, fresh, seed is not None)
+    journal = Journal(storage, study, header)
+    done, pending = len(journal.history), len(journal.history.pending)
+    log.warning("%s: resumed with %d trials, %d of them pending", where, done, pending)
+    return journal
+
+
+def load_journal(storage: Storage, study: str) -> Journal:
+    """The journal of a study that exists.
+
+    Raises   StudyError  if it does not
+    """
+    header = storage.header(study)
+    if header is None:
+        known = storage.studies()
+        raise StudyError(
+            explain(storage.location, "no such study", study, expected=f"one of {known}")
+        )
+    return Journal(storage, study, header)
+
+
+def _check_equal(
+    where: str, header: dict[str, Any], fresh: dict[str, Any], seed_given: bool
+) -> None:
+    old, new = header.get("space"), fresh["space"]
+    if old != new:  # as dicts: the order of names may differ, and the stored one holds
+        raise StudyError(f"{where}: the space differs: {_difference(old or {}, new)}")
+    if header.get("direction") != fresh["direction"]:
+        raise StudyError(
+            f"{where}: has direction={header.get('direction')!r}, got {fresh['direction']!r}"
+        )
+    if seed_given and header.get("seed") != fresh["seed"]:
+        raise StudyError(
+            f"{where}: has seed={header.get('seed')!r}, got {fresh['seed']!r}; leave the seed "
+            "out to go on with the study's own"
+        )
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What changed between two spaces, name by name."""
+    parts = [f"{name!r} is new" for name in new if name not in old]
+    parts += [f"{name!r} is gone" for name in old if name not in new]
+    parts += [
+        f"{name!r} was {old[name]!r} and is {new[name]!r}"
+        for name in new
+        if name in old and old[name] != new[name]
+    ]
+    return "; ".join(parts)

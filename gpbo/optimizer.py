@@ -1,0 +1,398 @@
+"""The ask/tell interface: what to try next, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, cast, overload
+
+import numpy as np
+
+from gpbo.dispatch import hand_out
+from gpbo.errors import (
+    SpaceExhaustedWarning,
+    TrialStateError,
+    UnknownTrialError,
+    did_you_mean,
+    explain,
+    hint_keywords,
+)
+from gpbo.history import Direction, Event, History
+from gpbo.journal import Journal, open_journal
+from gpbo.observation import Told, read_noise, read_result, read_rows
+from gpbo.seeding import check_seed, generator
+from gpbo.space import Params, Space
+from gpbo.storage import open_storage
+from gpbo.strategy import Strategy, make
+from gpbo.trial import Trial
+from gpbo.worker import is_gone
+
+MAX_ASK = 4096
+
+
+class Optimizer:
+    """Proposes params with `ask`, learns from `tell`, and keeps every trial in a storage.
+
+    space       a Space, or a dict that makes one
+    direction   "minimize" or "maximize"
+    strategy    "bayes", "random", "grid", "sobol", or a Strategy object with its settings
+    seed        a whole number in [0, 2**63); None draws one, which the study keeps
+    storage     None for memory, a path or sqlite:/// URL for a file, or a Storage
+    study       the name of the study in the storage; an existing one is resumed
+    device      "auto", "cpu", "cuda" or "cuda:N", for strategies with a model
+    resume      False refuses a study that exists
+    on_nan      "fail" records nan as a failed trial, "raise" refuses it
+    keep_trials False: a trial that this process asked and did not tell is handed out again once the
+                process has ended. True: it waits for its tell, for example from a cluster job
+
+    Raises   SpaceError, StudyError, StorageError, DeviceError, TypeError, ValueError
+    """
+
+    @hint_keywords
+    def __init__(
+        self,
+        space: Space | Mapping[str, Any],
+        direction: str = "minimize",
+        strategy: str | Strategy = "bayes",
+        seed: int | None = None,
+        storage: Any = None,
+        study: str = "default",
+        device: str = "auto",
+        resume: bool = True,
+        on_nan: str = "fail",
+        keep_trials: bool = False,
+        budget: int | None = None,
+    ) -> None:
+        space = space if isinstance(space, Space) else Space(space)
+        _one_of("direction", direction, ("minimize", "maximize"))
+        _one_of("on_nan", on_nan, ("fail", "raise"))
+        check_seed(seed)
+        if not isinstance(study, str) or not study:
+            raise TypeError(explain("study", "not a name", study, expected="a non-empty str"))
+        self._strategy = make(strategy, device=device, budget=budget)
+        self._strategy.check(space)
+        self._on_nan = on_nan
+        self._keep_trials = keep_trials
+        self._lock, self._pid = threading.RLock(), os.getpid()
+        self._journal = open_journal(
+            open_storage(storage),
+            study,
+            space,
+            direction=cast(Direction, direction),
+            seed=seed,
+            strategy=self._strategy.name,
+            resume=resume,
+        )
+
+    @classmethod
+    def from_journal(cls, journal: Journal, strategy: Strategy) -> Optimizer:
+        """An optimizer on a study that is open already; for tools that know only its name."""
+        self = cls.__new__(cls)
+        strategy.check(journal.history.space)
+        self._strategy, self._journal = strategy, journal
+        self._on_nan, self._keep_trials = "fail", True
+        self._lock, self._pid = threading.RLock(), os.getpid()
+        return self
+
+    def __repr__(self) -> str:
+        history = self._journal.history
+        return (
+            f"Optimizer(study={self.study!r}, strategy={self._strategy.name!r}, "
+            f"direction={self.direction!r}, seed={self.seed}, trials={len(history)}, "
+            f"storage={self._journal.storage.location!r})"
+        )
+
+    # ask -------------------------------------------------------------------------------------
+
+    @overload
+    def ask(self) -> Trial | None: ...
+    @overload
+    def ask(self, n: int) -> list[Trial]: ...
+    def ask(self, n: int | None = None) -> Trial | list[Trial] | None:
+        """The next trial, or n distinct ones chosen together; each is pending until it is told.
+
+        Once a grid or a finite space is exhausted, `ask()` gives None and `ask(n)` what is left.
+
+        Raises   TypeError, ValueError  if n is not a whole number in 1 .. 4096
+        """
+        wanted = 1 if n is None else _count(n)
+        with self._guard():
+            trials = hand_out(self._journal, self._strategy, wanted, keep=self._keep_trials)
+        if n is None:
+            return trials[0] if trials else None
+        if 0 < len(trials) < wanted:
+            message = f"ask: {len(trials)} points are left, {wanted} were asked for"
+            warnings.warn(message, SpaceExhaustedWarning, stacklevel=2)
+        return trials
+
+    # tell ------------------------------------------------------------------------------------
+
+    def tell(
+        self,
+        trial: Trial | int,
+        value: Any = None,
+        *,
+        failed: bool = False,
+        noise: Any = None,
+        error: str | None = None,
+    ) -> bool:
+        """Record what became of a trial; on disk when this returns.
+
+        `value` is anything with one number in it; `noise` its standard deviation, if known. With
+        `failed`, `error` may say why. Returns False if the same was told before.
+
+        Raises   UnknownTrialError  if the study has no such trial
+                 TrialStateError    if something else was told before
+                 ObservationError, TypeError  if the value is no result
+                 StorageError       if it cannot be written: it is kept, and the next call writes it
+        """
+        number = self._number(trial)
+        if failed and value is not None:
+            raise TypeError(explain("tell", "a failed trial has no value", value))
+        result = Told(None, error or "failed") if failed else self._read(value)
+        event = result.event(number, read_noise(noise))
+        with self._guard():
+            return bool(self._journal.write(lambda: self._told(number, event)))
+
+    def amend(self, trial: Trial | int, value: Any, *, noise: Any = None) -> None:
+        """Correct the value of a trial that was told.
+
+        Raises   as tell, and TrialStateError if it is pending
+        """
+        number, sd = self._number(trial), read_noise(noise)
+        event = read_result(value, self.direction, on_nan="raise").event(number, sd, kind="amend")
+
+        def decide() -> list[Event]:
+            if self._known(number).state == "pending":
+                raise TrialStateError(f"trial {number} is pending: tell it first")
+            return [event]
+
+        with self._guard():
+            self._journal.write(decide)
+
+    def release(self, trial: Trial | int) -> None:
+        """Give up a pending trial unfinished: the next ask hands it out again.
+
+        Raises   UnknownTrialError, TrialStateError  if it is not pending
+        """
+        number = self._number(trial)
+
+        def decide() -> list[Event]:
+            if self._known(number).state != "pending":
+                raise TrialStateError(f"trial {number} is {self._known(number).state}, not pending")
+            return [{"event": "release", "trial": number}]
+
+        with self._guard():
+            self._journal.write(decide)
+
+    def _told(self, number: int, event: Event) -> list[Event]:
+        """The event of a tell; none where the same was told before."""
+        old = self._known(number)
+        if old.state == "pending":
+            return [event]
+        if old.value == event.get("value"):  # failed again, for whatever reason, is the same too
+            return []
+        was = f"complete with {old.value!r}" if old.state == "complete" else old.state
+        raise TrialStateError(
+            f"trial {number} is {was}; to correct it use opt.amend({number}, ...)"
+        )
+
+    def _read(self, value: Any) -> Told:
+        return read_result(value, self.direction, on_nan=self._on_nan)
+
+    # points from elsewhere -------------------------------------------------------------------
+
+    def enqueue(self, params: Mapping[str, Any], *, clip: bool = False) -> None:
+        """Ask for these params next; names that are missing are sampled when it is their turn.
+
+        Raises   ObservationError  if a name is unknown or a value not allowed
+        """
+        history = self._journal.history
+
+        def decide() -> list[Event]:
+            turn = len(history) + len(history.queue)
+            rng = generator(self.seed, "enqueue", turn)
+            return [{"event": "enqueue", "params": self.space.check(params, clip=clip, fill=rng)}]
+
+        with self._guard():
+            self._journal.write(decide)
+
+    @overload
+    def add(
+        self, params: Mapping[str, Any], value: Any, *, noise: Any = ..., clip: bool = ...
+    ) -> Trial: ...
+    @overload
+    def add(
+        self,
+        params: Sequence[Mapping[str, Any]],
+        value: Sequence[Any],
+        *,
+        noise: Any = ...,
+        clip: bool = ...,
+        errors: str = ...,
+    ) -> list[Trial]: ...
+    @hint_keywords
+    def add(
+        self,
+        params: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        value: Any,
+        *,
+        noise: Any = None,
+        clip: bool = False,
+        errors: str = "raise",
+    ) -> Trial | list[Trial]:
+        """Take a result from elsewhere, or a list of them with a list of values: all or none.
+
+        With errors="skip" the rows of a list that do not fit are left out instead.
+
+        Raises   ObservationError, TypeError  if it does not fit
+                 BatchObservationError        naming the rows of a list that do not; none was added
+        """
+        _one_of("errors", errors, ("raise", "skip"))
+
+        def read(params: Mapping[str, Any], value: Any, noise: Any) -> Event:
+            point = self.space.check(params, clip=clip)
+            event = self._read(value).event(-1, read_noise(noise), kind="add")
+            return {**event, "params": point}
+
+        if isinstance(params, Mapping):
+            rows = [read(params, value, noise)]
+        else:
+            rows = read_rows(read, params, value, noise, skip=errors == "skip")
+        history = self._journal.history
+
+        def decide() -> list[Event]:
+            return [{**row, "trial": len(history) + k} for k, row in enumerate(rows)]
+
+        with self._guard():
+            numbers = [event["trial"] for event in self._journal.write(decide)]
+            trials = [history.trials[number] for number in numbers]
+        return trials[0] if isinstance(params, Mapping) else trials
+
+    # what there is ---------------------------------------------------------------------------
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self._journal.history.space
+
+    @property
+    def direction(self) -> Direction:
+        """ "minimize" or "maximize"."""
+        return self._journal.history.direction
+
+    @property
+    def seed(self) -> int:
+        """The seed of the study."""
+        return self._journal.seed
+
+    @property
+    def study(self) -> str:
+        """The name of the study."""
+        return self._journal.study
+
+    @property
+    def strategy(self) -> Strategy:
+        """Who proposes."""
+        return self._strategy
+
+    @property
+    def size(self) -> int | None:
+        """How many points the strategy proposes in all; None where there is no end of them."""
+        return self._strategy.size(self.space)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials in order of number, other processes' included."""
+        return list(self._newest().trials)
+
+    @property
+    def pending(self) -> list[Trial]:
+        """The trials that were asked and not told."""
+        return self._newest().pending
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to ask, as at the end of a grid or a finite space."""
+        history = self._newest()
+        waiting = history.queue or any(is_gone(worker) for worker in history.owners.values())
+        return not waiting and self._strategy.exhausted(history)
+
+    @property
+    def best(self) -> Trial:
+        """The complete trial with the best value.
+
+        Raises   NoResultsError  if nothing is complete
+        """
+        return self._newest().best
+
+    @property
+    def best_params(self) -> Params:
+        """The params of `best`."""
+        return self.best.params
+
+    @property
+    def best_value(self) -> float:
+        """The value of `best`."""
+        return cast(float, self.best.value)
+
+    def recommend(self) -> Params:
+        """The params to use in the end: for "bayes" those with the best posterior mean, which on
+        noisy data is not the luckiest draw.
+
+        Raises   NoResultsError  if nothing is complete
+        """
+        with self._guard():
+            return dict(self._strategy.recommend(self._newest()))
+
+    # -----------------------------------------------------------------------------------------
+
+    def _newest(self) -> History:
+        with self._guard():
+            self._journal.sync()
+            return self._journal.history
+
+    def _guard(self) -> threading.RLock:
+        """The lock of this process; a forked child gets its own."""
+        if os.getpid() != self._pid:
+            self._lock, self._pid = threading.RLock(), os.getpid()
+        return self._lock
+
+    def _number(self, trial: Trial | int) -> int:
+        history = self._journal.history
+        if isinstance(trial, Trial):
+            if trial.study_id != history.study_id:
+                raise UnknownTrialError(
+                    f"trial {trial.number} belongs to study {trial.study!r}, not to this study "
+                    f"{self.study!r}"
+                )
+            return trial.number
+        if isinstance(trial, bool) or not isinstance(trial, (int, np.integer)):
+            raise TypeError(
+                explain("trial", "not a trial", trial, expected="a Trial or its number")
+            )
+        return int(trial)
+
+    def _known(self, number: int) -> Trial:
+        trials = self._journal.history.trials
+        if not 0 <= number < len(trials):
+            has = f"trials 0 .. {len(trials) - 1}" if trials else "no trials yet"
+            raise UnknownTrialError(f"trial {number} is unknown: study {self.study!r} has {has}")
+        return trials[number]
+
+
+def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}: unknown, got {value!r}. {did_you_mean(value, known)}")
+
+
+def _count(n: Any) -> int:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+        raise TypeError(explain("ask", "n is not a whole number", n))
+    if not 1 <= n <= MAX_ASK:
+        raise ValueError(
+            explain("ask", "n is out of range", n, expected=f"1 .. {MAX_ASK} per call")
+        )
+    return int(n)

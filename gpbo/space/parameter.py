@@ -1,0 +1,143 @@
+"""What every parameter can do: check a value, and map it to a coordinate in [0, 1] and back.
+
+A coordinate u is uniform: drawing u uniformly and decoding it samples the parameter's own scale
+(logarithmic, stepped, a distribution). A discrete value owns an interval of u and is encoded as a
+fixed point inside it, so encode and decode are inverse to each other, bit for bit. Continuous
+coordinates live on the lattice of multiples of 2**-40, which makes that exact for them too.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, Literal, TypeAlias
+
+from gpbo.errors import SpaceError, explain
+
+Value: TypeAlias = int | float | str | bool | None
+Params: TypeAlias = dict[str, Value]
+Kind: TypeAlias = Literal["continuous", "levels", "category"]
+
+LATTICE = 2**40  # continuous coordinates are multiples of 1/LATTICE: about 1e-12 of the range
+MANY_CHOICES = 10_000
+
+
+class Parameter(ABC):
+    """One thing to tune: which values it takes, and where each lies in [0, 1]."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """How the coordinate behaves: continuous, ordered levels, or categories without order."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int | None:
+        """How many distinct values there are; None where they are not countable."""
+
+    @abstractmethod
+    def from_unit(self, u: float) -> Value:
+        """The value at coordinate u in [0, 1]."""
+
+    @abstractmethod
+    def to_unit(self, value: Value) -> float:
+        """The coordinate of a valid value; `from_unit` of it gives the value back."""
+
+    @abstractmethod
+    def canonical(self, value: Any, clip: bool = False) -> Value:
+        """The value as the parameter's own type; with `clip`, moved to the nearest valid one.
+
+        Raises   ValueError  that completes the sentence "'lr': ...", if the value is not allowed
+        """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The parameter in JSON terms; `notation.from_dict` reads it back."""
+
+    def value_at(self, index: int) -> Value:
+        """The value number `index` of a parameter of known size, in its own order."""
+        assert self.size is not None
+        return self.from_unit(center(index, self.size))
+
+
+def center(index: int, size: int) -> float:
+    """The middle of interval number `index` of `size` equal ones."""
+    return (index + 0.5) / size
+
+
+def interval(u: float, size: int) -> int:
+    """Which of `size` equal intervals of [0, 1] holds u."""
+    return min(max(int(u * size), 0), size - 1)
+
+
+def snap(u: float) -> float:
+    """The nearest lattice coordinate in [0, 1]."""
+    return min(max(round(u * LATTICE) / LATTICE, 0.0), 1.0)
+
+
+def plain(value: Any) -> Any:
+    """A NumPy or torch scalar as a plain Python value; anything else as it is."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def whole_number(owner: str, name: str, value: Any) -> int:
+    """A bound as an int.
+
+    Raises   TypeError   if it is a bool or not a whole number
+             SpaceError  beyond 2**53, where float64 no longer holds every integer
+    """
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(explain(f"{owner} {name}", "not a number", value, expected="an int"))
+    if value != value or value in (math.inf, -math.inf):
+        raise SpaceError(explain(f"{owner} {name}", "bounds must be finite", value))
+    if value != int(value):
+        raise TypeError(
+            explain(owner, "Int bounds must be whole numbers", value, fix="Use Float, or round it.")
+        )
+    if abs(value) > 2**53:
+        raise SpaceError(
+            explain(f"{owner} {name}", "beyond exact range", value, expected="-2**53 .. 2**53")
+        )
+    return int(value)
+
+
+def finite_number(owner: str, name: str, value: Any) -> float:
+    """A bound as a finite float.
+
+    Raises   TypeError   if it is no number
+             SpaceError  if it is nan or infinite
+    """
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(explain(f"{owner} {name}", "not a number", value, expected="a float"))
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SpaceError(explain(f"{owner} {name}", "bounds must be finite", value))
+    return number
+
+
+def flag(owner: str, name: str, value: Any) -> bool:
+    """A switch as a bool.
+
+    Raises   TypeError  if it is anything but True or False
+    """
+    value = plain(value)
+    if not isinstance(value, bool):
+        raise TypeError(explain(f"{owner} {name}", "not a bool", value, expected="True or False"))
+    return value
+
+
+def number_for(value: Any) -> float | int:
+    """A user's value as a finite number, for the `canonical` of numeric parameters."""
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"not a number, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"not finite, got {value!r}")
+    return value

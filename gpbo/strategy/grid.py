@@ -1,0 +1,134 @@
+"""Grid search: every combination once, in the order of the space, the last parameter fastest."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from gpbo.errors import SpaceError, did_you_mean, explain
+from gpbo.history import History
+from gpbo.space import Distribution, Int, Lattice, Parameter, Space
+from gpbo.strategy.base import Proposal, Strategy
+from gpbo.trial import Trial
+
+MAX_POINTS = 10**7
+LONG_INT = 100  # an Int with more values than this is a range, not a list of options
+TRIES = 2  # a point that failed is offered once more, after all others
+
+
+@dataclass(frozen=True)
+class Grid(Strategy):
+    """Every combination of the parameters' values.
+
+    `n` is how many values a range gets, both ends included: one number for all ranges, or a dict
+    by name. Ranges are: a Float without `step`, an Int with more than 100 values and no `step`, and
+    a distribution. A failed point counts as not done: it comes again once, after all others.
+
+    Raises   SpaceError  when used with a space of more than 10**7 points, or of ranges without `n`
+    """
+
+    n: int | Mapping[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        counts = self.n.values() if isinstance(self.n, Mapping) else [self.n]
+        for count in counts:
+            if count is None and not isinstance(self.n, Mapping):
+                continue
+            if isinstance(count, bool) or not isinstance(count, int):
+                raise TypeError(explain("Grid n", "not a whole number", count))
+            if count < 1:
+                raise ValueError(explain("Grid n", "too small", count, expected="n >= 1"))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.n.items()) if isinstance(self.n, Mapping) else self.n)
+
+    @property
+    def name(self) -> str:
+        return "grid"
+
+    def check(self, space: Space) -> None:
+        lattice = self.lattice(space)
+        if lattice.size > MAX_POINTS:
+            raise SpaceError(
+                f"grid: the grid has {lattice.size:.2g} points; expected at most 10**7. "
+                "Give ranges fewer values with n=, or use 'sobol'."
+            )
+
+    def lattice(self, space: Space) -> Lattice:
+        """The points of the grid, in order; its `size` is known before anything runs."""
+        return _lattice(space, self)
+
+    def levels(self, path: str, parameter: Parameter) -> int:
+        """How many values a parameter gets."""
+        name = path.rpartition("/")[2]
+        if isinstance(self.n, Mapping):
+            wanted = self.n.get(path, self.n.get(name))
+        else:
+            wanted = self.n if is_range(parameter) else None
+        if wanted is None and is_range(parameter):
+            fix = f"Give it a step, or use gpbo.Grid(n=5) or gpbo.Grid(n={{{name!r}: 5}})."
+            raise SpaceError(
+                explain(repr(path), "a range is not a list of values", parameter, fix=fix)
+            )
+        if parameter.size is None:
+            assert wanted is not None
+            return wanted
+        return parameter.size if wanted is None else min(wanted, parameter.size)
+
+    def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
+        lattice = self.lattice(history.space)
+        fresh = itertools.islice(self._untried(history, lattice), n)
+        proposals = [Proposal(lattice[k], self._provenance(lattice, k)) for k in fresh]
+        again = itertools.islice(self._failed_once(history), n - len(proposals))
+        return proposals + [
+            Proposal(trial.params, {**trial.provenance, "retry": True}) for trial in again
+        ]
+
+    def size(self, space: Space) -> int:
+        return self.lattice(space).size
+
+    def exhausted(self, history: History) -> bool:
+        return not self.propose(history, 1, 0)
+
+    def _provenance(self, lattice: Lattice, index: int) -> dict[str, Any]:
+        return {"strategy": self.name, "index": index, "size": lattice.size}
+
+    def _untried(self, history: History, lattice: Lattice) -> Iterator[int]:
+        """Points from the one after the last proposed on, but for those tried in another way."""
+        start = 0
+        for trial in reversed(history.trials):
+            made = trial.provenance
+            if made.get("strategy") == self.name and not made.get("retry"):
+                if made.get("size") == lattice.size:
+                    start = made["index"] + 1
+                break
+        for k in range(start, lattice.size):
+            if not history.trials_at(history.space.to_row(lattice[k])):
+                yield k
+
+    def _failed_once(self, history: History) -> Iterator[Trial]:
+        """Failed trials of this grid whose point was not tried often enough."""
+        for trial in history.failed:
+            tries = len(history.trials_at(history.rows[trial.number]))
+            if trial.provenance.get("strategy") == self.name and tries < TRIES:
+                yield trial
+
+
+def is_range(parameter: Parameter) -> bool:
+    """Whether a grid needs to be told how many values to take."""
+    if isinstance(parameter, Int):
+        return parameter.step == 1 and parameter.size > LONG_INT
+    return parameter.size is None or isinstance(parameter, Distribution)
+
+
+@lru_cache(maxsize=8)
+def _lattice(space: Space, grid: Grid) -> Lattice:
+    if isinstance(grid.n, Mapping):
+        known = {leaf.name for leaf in space.leaves} | {leaf.path for leaf in space.leaves}
+        for name in grid.n:
+            if name not in known:
+                raise SpaceError(f"Grid n: unknown name {name!r}. {did_you_mean(name, known)}")
+    return Lattice(space, grid.levels)

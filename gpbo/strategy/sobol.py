@@ -1,0 +1,54 @@
+"""Quasi-random search: a scrambled Sobol sequence, more even than random draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gpbo.errors import SpaceError, explain
+from gpbo.history import History
+from gpbo.seeding import generator
+from gpbo.space import Space
+from gpbo.strategy.base import Proposal, Strategy
+from gpbo.strategy.random import Fresh
+
+MAX_DIMENSION = 21_201  # of the direction numbers that SciPy carries (Joe & Kuo 2008)
+
+
+@dataclass(frozen=True)
+class Sobol(Strategy):
+    """Trial k is point k of one scrambled sequence (Owen 1998), whatever came before it."""
+
+    @property
+    def name(self) -> str:
+        return "sobol"
+
+    def check(self, space: Space) -> None:
+        if len(space.leaves) > MAX_DIMENSION:
+            raise SpaceError(
+                explain("sobol", "too many parameters", len(space.leaves), fix="Use 'random'.")
+            )
+
+    def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
+        fresh = Fresh(history)
+        first = len(history)
+        points = sobol_points(len(history.space.leaves), first, n, seed)
+        for number, point in enumerate(points, first):
+            if not fresh.add(point):  # a discrete space meets its points again
+                fresh.add_random(generator(seed, "sobol", number))
+        return [Proposal(params, {"strategy": self.name}) for params in fresh.params]
+
+
+def sobol_points(dimension: int, first: int, n: int, seed: int) -> npt.NDArray[np.float64]:
+    """Points first .. first + n - 1 of the scrambled sequence that belongs to the seed.
+
+    Shapes   -> (n, dimension)
+    """
+    from scipy.stats import qmc
+
+    sequence = qmc.Sobol(dimension, rng=generator(seed, "sobol"))
+    if first == 0:  # drawn alone: SciPy warns of a first draw that is not a power of two
+        return np.concatenate([sequence.random(1), sequence.random(n - 1)])[:n]
+    return np.asarray(sequence.fast_forward(first).random(n))

@@ -1,0 +1,112 @@
+"""What counts as a result of a trial, and what is refused (the bad input of tell)."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import gpbo
+from gpbo.errors import NonFiniteObjectiveWarning, ObservationError
+from gpbo.observation import read_noise, read_result
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        0.5,
+        np.float32(0.5),
+        np.float64(0.5),
+        np.array(0.5),
+        np.array([0.5]),
+        np.array([[0.5]]),
+        torch.tensor(0.5),
+        torch.tensor([0.5], requires_grad=True) * 1,
+        Decimal("0.5"),
+        Fraction(1, 2),
+        [0.5],
+        (np.float64(0.5),),
+        {"loss": 0.5},
+        {"value": 0.5, "status": "ok"},
+    ],
+)
+def test_anything_with_one_finite_number_in_it_is_a_result(told: Any) -> None:
+    value = read_result(told, "minimize").value
+    assert value == 0.5
+    assert type(value) is float
+
+
+@pytest.mark.parametrize("told", [3, 1e300, -1e300, 5e-324, -0.0])
+def test_extreme_finite_values_are_kept_exactly(told: float) -> None:
+    assert read_result(told, "maximize").value == float(told)
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "message"),
+    [
+        ("0.5", TypeError, r"got str '0.5'; pass a number"),
+        (None, TypeError, r"got None; for a failed trial use failed=True"),
+        (True, TypeError, r"not a number, got bool True"),
+        (np.bool_(True), TypeError, r"not a number, got bool True"),
+        (1 + 2j, TypeError, r"not a number, got complex"),
+        (np.complex128(1), TypeError, r"not a number, got complex"),
+        (object(), TypeError, r"not a number, got object"),
+        ([0.1, 0.2], ObservationError, r"1 objective, got shape \(2,\)"),
+        (np.zeros((2, 3)), ObservationError, r"1 objective, got shape \(2, 3\)"),
+        (torch.zeros(0), ObservationError, r"1 objective, got shape \(0,\)"),
+        (10**400, ObservationError, r"does not fit float64, got 1000"),
+        (-math.inf, ObservationError, r"-inf would be best for ever"),
+        ({"accuracy": 1.0}, ObservationError, r"exactly one of 'loss' and 'value'.*accuracy"),
+        ({"loss": 1.0, "value": 1.0}, ObservationError, r"exactly one of 'loss' and 'value'"),
+        ({"loss": 1.0, "auc": 1.0}, ObservationError, r"exactly one of 'loss' and 'value'"),
+        ({"loss": 1.0, "status": "good"}, ObservationError, r"status: unknown, got 'good'"),
+    ],
+)
+def test_tell_refuses_what_is_no_result_and_changes_nothing(
+    told: Any, error: type[Exception], message: str
+) -> None:
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random", seed=0)
+    trial = opt.ask()
+    with pytest.raises(error, match=message):
+        opt.tell(trial, told)
+    assert opt.trials == [trial]
+
+
+@pytest.mark.parametrize(("told", "reason"), [(math.nan, "nan"), (math.inf, "inf")])
+def test_nan_and_bad_infinity_are_failures_with_a_warning(told: float, reason: str) -> None:
+    with pytest.warns(NonFiniteObjectiveWarning, match=reason):
+        assert read_result(told, "minimize").error == reason
+
+
+def test_infinity_that_is_best_depends_on_the_direction() -> None:
+    with pytest.raises(ObservationError, match="best for ever"):
+        read_result(math.inf, "maximize")
+    with pytest.warns(NonFiniteObjectiveWarning):
+        assert read_result(-math.inf, "maximize").error == "inf"
+
+
+def test_nan_is_refused_where_the_user_asks_for_it() -> None:
+    with pytest.raises(ObservationError, match="not finite, got nan"):
+        read_result(math.nan, "minimize", on_nan="raise")
+
+
+def test_status_fail_is_a_failure_whatever_else_the_dict_holds() -> None:
+    told = read_result({"status": "FAIL", "loss": None}, "minimize")
+    assert told.value is None
+    assert "fail" in str(told.error)
+
+
+@pytest.mark.parametrize(("noise", "sd"), [(None, None), (0, 0.0), (np.float32(0.5), 0.5)])
+def test_noise_is_a_standard_deviation(noise: Any, sd: float | None) -> None:
+    assert read_noise(noise) == sd
+
+
+@pytest.mark.parametrize("noise", [-0.1, math.nan, math.inf])
+def test_noise_that_is_no_standard_deviation_is_refused(noise: float) -> None:
+    with pytest.raises(ObservationError, match="not a standard deviation"):
+        read_noise(noise)

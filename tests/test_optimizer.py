@@ -1,0 +1,387 @@
+"""Ask and tell: states of trials, order, repetition, resume, and refused calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpbo
+from gpbo import errors
+
+LINE = {"x": gpbo.Float(0, 1), "k": gpbo.Int(1, 9)}
+
+
+def study(**options: Any) -> gpbo.Optimizer:
+    return gpbo.Optimizer(LINE, **{"strategy": "random", "seed": 0, **options})
+
+
+def loss(params: dict[str, Any]) -> float:
+    return (params["x"] - 0.3) ** 2 + params["k"]
+
+
+# ---- the ordinary course of a study
+
+
+def test_a_trial_is_pending_until_it_is_told() -> None:
+    opt = study()
+    trial = opt.ask()
+    assert trial is not None
+    assert (trial.number, trial.state, trial.value) == (0, "pending", None)
+    assert opt.pending == [trial]
+    assert opt.tell(trial, 0.5) is True
+    (told,) = opt.trials
+    assert (told.state, told.value, opt.pending) == ("complete", 0.5, [])
+    assert told.started is not None
+    assert told.finished is not None
+    assert told.started <= told.finished
+
+
+def test_params_can_be_read_by_name_and_are_plain_values() -> None:
+    trial = study().ask()
+    assert trial is not None
+    assert trial["k"] == trial.params["k"]
+    assert type(trial["k"]) is int
+    assert type(trial["x"]) is float
+
+
+def test_ask_n_gives_a_list_of_distinct_pending_trials() -> None:
+    opt = study()
+    trials = opt.ask(8)
+    assert [t.number for t in trials] == list(range(8))
+    assert len({tuple(t.params.items()) for t in trials}) == 8
+    assert opt.ask(1)[0].number == 8
+
+
+def test_asking_in_one_batch_or_one_by_one_gives_the_same_random_points() -> None:
+    one_by_one = study()
+    singles = [one_by_one.ask() for _ in range(5)]
+    assert [t.params for t in study().ask(5)] == [t.params for t in singles if t]
+
+
+def test_a_trial_may_be_told_by_number_and_out_of_order() -> None:
+    opt = study()
+    opt.ask(3)
+    opt.tell(2, 0.2)
+    opt.tell(np.int64(0), 0.7)
+    assert [t.state for t in opt.trials] == ["complete", "pending", "complete"]
+    assert opt.best.number == 2
+
+
+def test_best_follows_the_direction_and_keeps_the_first_of_equals() -> None:
+    for direction, best in (("minimize", 1), ("maximize", 0)):
+        opt = study(direction=direction)
+        for value in (0.9, 0.1, 0.9, 0.1):
+            opt.tell(opt.ask(), value)
+        assert opt.best.number == best
+        assert opt.best_params == opt.best.params
+        assert opt.best_value == opt.best.value
+        assert opt.recommend() == opt.best.params
+
+
+def test_best_without_results_tells_how_things_stand() -> None:
+    opt = study()
+    opt.tell(opt.ask(), failed=True, error="out of memory")
+    opt.ask()
+    expected = r"0 complete, 1 failed, 1 pending; the last reason: out of memory"
+    with pytest.raises(errors.NoResultsError, match=expected):
+        _ = opt.best
+
+
+def test_failed_trials_are_data_with_a_reason() -> None:
+    opt = study()
+    opt.ask(3)
+    opt.tell(0, failed=True)
+    opt.tell(1, failed=True, error="diverged")
+    with pytest.warns(errors.NonFiniteObjectiveWarning):
+        opt.tell(2, math.nan)
+    assert [t.error for t in opt.trials] == ["failed", "diverged", "nan"]
+    assert {t.state for t in opt.trials} == {"failed"}
+    assert opt.ask() is not None
+
+
+def test_nothing_in_global_random_state_is_read_or_touched() -> None:
+    np.random.seed(1)
+    before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]
+    first = [t.params for t in study().ask(3)]
+    np.random.seed(2)
+    assert [t.params for t in study().ask(3)] == first
+    np.random.seed(1)
+    assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]
+
+
+def test_seed_none_draws_one_and_keeps_it() -> None:
+    a, b = study(seed=None), study(seed=None)
+    assert a.seed != b.seed
+    assert [t.params for t in study(seed=a.seed).ask(3)] == [t.params for t in a.ask(3)]
+
+
+# ---- telling again, amending, releasing
+
+
+def test_telling_the_same_again_is_a_no_op() -> None:
+    opt = study()
+    opt.tell(opt.ask(), 0.31)
+    before = opt.trials
+    assert opt.tell(0, 0.31) is False
+    assert opt.trials == before
+
+
+def test_telling_something_else_is_refused_and_amend_is_named() -> None:
+    opt = study()
+    opt.tell(opt.ask(), 0.31)
+    before = opt.trials
+    with pytest.raises(errors.TrialStateError, match=r"complete with 0.31.*opt.amend\(0"):
+        opt.tell(0, 0.32)
+    with pytest.raises(errors.TrialStateError, match="complete with 0.31"):
+        opt.tell(0, failed=True)
+    assert opt.trials == before
+
+
+def test_amend_corrects_a_value_and_the_best_with_it() -> None:
+    opt = study()
+    for value in (0.1, 0.5):
+        opt.tell(opt.ask(), value)
+    opt.amend(0, 0.9)
+    assert opt.best.number == 1
+    opt.ask()
+    with pytest.raises(errors.TrialStateError, match="trial 2 is pending"):
+        opt.amend(2, 1.0)
+
+
+def test_a_released_trial_is_handed_out_again_under_its_number() -> None:
+    opt = study()
+    first, second = opt.ask(2)
+    opt.release(first)
+    assert opt.ask() == first
+    opt.tell(first, 1.0)
+    with pytest.raises(errors.TrialStateError, match="complete, not pending"):
+        opt.release(first)
+    assert opt.pending == [second]
+
+
+# ---- points from elsewhere
+
+
+def test_an_enqueued_point_is_asked_next_with_the_rest_filled_in() -> None:
+    opt = study()
+    opt.enqueue({"k": 7})
+    opt.enqueue({"x": 0.25, "k": 2})
+    first, second, third = opt.ask(3)
+    assert first["k"] == 7
+    assert second.params == {"x": 0.25, "k": 2}
+    assert [t.provenance["strategy"] for t in (first, second, third)] == [
+        "enqueued",
+        "enqueued",
+        "random",
+    ]
+
+
+def test_added_results_are_complete_trials() -> None:
+    opt = study()
+    trial = opt.add({"x": 0.5, "k": 3}, 0.42, noise=0.1)
+    assert (trial.state, trial.value, trial.noise) == ("complete", 0.42, 0.1)
+    assert opt.best == trial
+
+
+def test_many_results_are_added_together_or_not_at_all() -> None:
+    opt = study()
+    params = [{"x": i / 10, "k": 1} for i in range(5)]
+    params[3] = {"x": 7.0, "k": 1}
+    with pytest.raises(errors.BatchObservationError, match=r"1 of 5 rows.*\n  row 3: 'x'"):
+        opt.add(params, [0.0] * 5)
+    assert opt.trials == []
+    assert len(opt.add(params, [0.0] * 5, errors="skip")) == 4
+    with pytest.raises(errors.ObservationError, match="5 params, 2 values"):
+        opt.add(params, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("method", ["enqueue", "add"])
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"x": 5.0, "k": 1}, r"'x': out of bounds, got 5.0"),
+        ({"x": 0.5, "k": 1, "y": 2}, r"unknown name 'y'"),
+        ({"x": "a", "k": 1}, r"'x': not a number, got 'a'"),
+        ({"x": 0.5, "k": 1.5}, r"'k': not a whole number, got 1.5"),
+    ],
+)
+def test_points_outside_the_space_are_refused(
+    method: str, params: dict[str, Any], message: str
+) -> None:
+    opt = study()
+    value = [0.1] if method == "add" else []
+    with pytest.raises(errors.ObservationError, match=message):
+        getattr(opt, method)(params, *value)
+    assert opt.trials == []
+    assert opt.ask().provenance["strategy"] == "random"  # type: ignore[union-attr]
+
+
+def test_clip_moves_a_point_into_the_space() -> None:
+    opt = study()
+    assert opt.add({"x": 5.0, "k": -3}, 0.1, clip=True).params == {"x": 1.0, "k": 1}
+
+
+# ---- finite spaces
+
+
+@pytest.mark.parametrize("strategy", ["random", "sobol", "grid", "bayes"])
+def test_sixteen_points_are_proposed_once_each_and_then_no_more(
+    strategy: str, small_space: gpbo.Space
+) -> None:
+    opt = gpbo.Optimizer(small_space, strategy=strategy, seed=3)
+    assert opt.size == 16
+    seen = []
+    for k in range(200):
+        trial = opt.ask()
+        if trial is not None:
+            seen.append(tuple(trial.params.items()))
+            opt.tell(trial, float(k % 5))
+    assert len(seen) == len(set(seen)) == 16
+    assert opt.done
+    assert opt.ask() is None
+    assert opt.ask(3) == []
+
+
+def test_asking_for_more_than_is_left_gives_the_rest_with_a_warning(
+    small_space: gpbo.Space,
+) -> None:
+    opt = gpbo.Optimizer(small_space, strategy="random", seed=0)
+    opt.ask(9)
+    with pytest.warns(errors.SpaceExhaustedWarning, match="7 points are left, 100 were asked for"):
+        assert len(opt.ask(100)) == 7
+
+
+# ---- refused calls
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"direction": "maximise"}, ValueError, r"'maximise'. Did you mean 'maximize'\?"),
+        ({"seed": 1.5}, TypeError, r"seed: not a whole number, got 1.5"),
+        ({"seed": True}, TypeError, r"seed: not a whole number"),
+        ({"seed": -1}, ValueError, r"0 <= seed < 2\*\*63"),
+        ({"seed": 2**70}, ValueError, r"0 <= seed < 2\*\*63"),
+        ({"strategy": "bayess"}, ValueError, r"Did you mean 'bayes'\?"),
+        ({"strategy": 3}, TypeError, r"strategy: not a strategy, got 3"),
+        ({"on_nan": "ignore"}, ValueError, r"on_nan: unknown, got 'ignore'"),
+        ({"study": ""}, TypeError, r"study: not a name"),
+        ({"directoin": "minimize"}, TypeError, r"unknown argument.*mean 'direction'\?"),
+        ({"storage": 3}, TypeError, r"storage"),
+        ({"device": "mps", "strategy": "bayes"}, errors.DeviceError, r"float64"),
+        ({"device": "gpu", "strategy": "bayes"}, errors.DeviceError, r"'gpu'"),
+        ({"device": "cuda:99", "strategy": "bayes"}, errors.DeviceError, r"cuda:99"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        study(**options)
+
+
+@pytest.mark.parametrize(
+    ("n", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError), (10**6, ValueError)]
+)
+def test_ask_refuses_a_number_that_is_no_count(n: Any, error: type[Exception]) -> None:
+    opt = study()
+    with pytest.raises(error, match=r"ask: n"):
+        opt.ask(n)
+    assert opt.trials == []
+
+
+@pytest.mark.parametrize(
+    ("trial", "error", "message"),
+    [
+        (5, errors.UnknownTrialError, r"study 'default' has trials 0 .. 0"),
+        (-1, errors.UnknownTrialError, r"trial -1 is unknown"),
+        (0.0, TypeError, r"trial: not a trial, got 0.0"),
+        (None, TypeError, r"trial: not a trial, got None"),
+        (True, TypeError, r"trial: not a trial"),
+    ],
+)
+def test_tell_refuses_a_trial_it_never_asked(
+    trial: Any, error: type[Exception], message: str
+) -> None:
+    opt = study()
+    opt.ask()
+    before = opt.trials
+    with pytest.raises(error, match=message):
+        opt.tell(trial, 0.5)
+    assert opt.trials == before
+
+
+def test_a_trial_of_another_study_is_refused_by_name() -> None:
+    a, b = study(study="left"), study(study="right")
+    trial = a.ask()
+    b.ask()
+    with pytest.raises(errors.UnknownTrialError, match="'left'.*'right'"):
+        b.tell(trial, 0.5)
+
+
+def test_a_failed_trial_has_no_value() -> None:
+    opt = study()
+    opt.ask()
+    with pytest.raises(TypeError, match="a failed trial has no value, got 0.5"):
+        opt.tell(0, 0.5, failed=True)
+
+
+# ---- one file
+
+
+def test_a_study_is_resumed_where_it_stopped(
+    tmp_path: Path, drive: Callable[..., list[gpbo.Trial]]
+) -> None:
+    whole = drive(study(), loss, 12)
+    file = tmp_path / "runs.db"
+    for _ in range(4):
+        drive(study(storage=file), loss, 3)
+    resumed = study(storage=str(file)).trials
+    assert [(t.params, t.value) for t in resumed] == [(t.params, t.value) for t in whole]
+
+
+def test_resuming_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    opt = study(storage=tmp_path / "runs.db", study="digits")
+    opt.tell(opt.ask(), 1.0)
+    assert caplog.text == ""
+    study(storage=tmp_path / "runs.db", study="digits")
+    assert "'digits'" in caplog.text
+    assert "resumed with 1 trials" in caplog.text
+
+
+def test_a_changed_study_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    study(storage=file)
+    changed = {"x": gpbo.Float(0, 2), "z": gpbo.Bool()}
+    with pytest.raises(errors.StudyError, match=r"'z' is new; 'k' is gone; 'x' was .*1.0.* is"):
+        gpbo.Optimizer(changed, strategy="random", seed=0, storage=file)
+    with pytest.raises(errors.StudyError, match=r"direction='minimize', got 'maximize'"):
+        study(storage=file, direction="maximize")
+    with pytest.raises(errors.StudyError, match=r"seed=0, got 5"):
+        study(storage=file, seed=5)
+    with pytest.raises(errors.StudyError, match=r"pass resume=True or another name"):
+        study(storage=file, resume=False)
+    assert study(storage=file, seed=None).seed == 0
+
+
+def test_two_optimizers_on_one_file_see_each_other_and_never_repeat(tmp_path: Path) -> None:
+    a, b = study(storage=tmp_path / "runs.db"), study(storage=tmp_path / "runs.db")
+    trials = [t for _ in range(5) for t in (a.ask(), b.ask())]
+    assert [t.number for t in trials if t] == list(range(10))
+    assert len({tuple(t.params.items()) for t in trials if t}) == 10
+    b.tell(0, 0.5)
+    assert a.trials[0].value == 0.5
+    assert a.tell(0, 0.5) is False
+
+
+def test_an_order_of_names_that_changed_does_not_matter(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    first = study(storage=file).ask()
+    turned = dict(reversed(LINE.items()))
+    again = gpbo.Optimizer(turned, strategy="random", seed=0, storage=file)
+    assert again.trials == [first]
