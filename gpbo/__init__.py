@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gpbo.space import Ordinal as Ordinal
     from gpbo.space import Space as Space
     from gpbo.storage.memory import MemoryStorage as MemoryStorage
-    from gpbo.storage.sql import SqliteStorage as SqliteStorage
+    from gpbo.storage.sqlite import SqliteStorage as SqliteStorage
     from gpbo.strategy.base import Proposal as Proposal
     from gpbo.strategy.base import Strategy as Strategy
     from gpbo.strategy.bayes import Bayes as Bayes
@@ -40,7 +40,7 @@ _HOMES = {
         "Space",
     ),
     "gpbo.storage.memory": ("MemoryStorage",),
-    "gpbo.storage.sql": ("SqliteStorage",),
+    "gpbo.storage.sqlite": ("SqliteStorage",),
     "gpbo.strategy.base": ("Proposal", "Strategy"),
     "gpbo.strategy.bayes": ("Bayes",),
     "gpbo.strategy.grid": ("Grid",),

@@ -172,4 +172,5 @@ def _curved(s: Tensor, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _length(grad: Tensor) -> Tensor:
-    return grad.norm(dim=-1).clamp_min(torch.finfo(grad.dtype).tiny).view(-1, 1, 1)
+    length: Tensor = grad.norm(dim=-1).clamp_min(torch.finfo(grad.dtype).tiny)
+    return length.view(-1, 1, 1)

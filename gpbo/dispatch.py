@@ -43,6 +43,8 @@ def _plan(journal: Journal, strategy: Strategy, wanted: int, keep: bool) -> list
     started = time.perf_counter()
     if history.queue:
         proposals = [Proposal(history.queue[0], {"strategy": "enqueued"})]
+    elif strategy.exhausted(history):
+        return []
     else:
         proposals = strategy.propose(history, wanted, journal.seed)
     seconds = (time.perf_counter() - started) / max(len(proposals), 1)

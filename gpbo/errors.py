@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -107,9 +108,12 @@ class FallbackWarning(GpboWarning):
 
 
 def shorten(value: object) -> str:
-    """The repr of a value, cut to MAX_REPR characters; a repr that fails names the type instead."""
+    """The repr of a value on one line, cut to MAX_REPR characters.
+
+    A repr that fails names the type instead.
+    """
     try:
-        text = repr(value)
+        text = re.sub(r"\s*\n\s*", " ", repr(value))
     except Exception:
         text = f"<{type(value).__name__} without a repr>"
     return text if len(text) <= MAX_REPR else text[: MAX_REPR - 3] + "..."
@@ -129,27 +133,45 @@ def explain(
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """`Did you mean 'lr'?` where a known name is close, else a list of the known names."""
-    names = [str(k) for k in known]
-    close = difflib.get_close_matches(str(name), names, n=3)
-    if (
-        close
-    ):  # swapped letters look as far off as wrong ones: prefer the name with the same letters
-        best = max(close, key=lambda candidate: len(set(candidate) & set(str(name))))
-        return f"Did you mean {best!r}?"
-    return f"Known: {shorten(names)}" if names else ""
+    names = {str(k).casefold(): str(k) for k in known}
+    wanted = str(name).casefold()
+    close = difflib.get_close_matches(wanted, names, n=3)
+    if close:  # swapped letters look as far off as wrong ones: prefer the same letters
+        best = next((c for c in close if sorted(c) == sorted(wanted)), close[0])
+        return f"Did you mean {names[best]!r}?"
+    return f"Known: {shorten(list(names.values()))}" if names else ""
 
 
 def hint_keywords(function: F) -> F:
-    """Make a call with an unknown keyword raise a TypeError that suggests the right one."""
+    """Make a call with an unknown keyword raise a TypeError that suggests the right one.
+
+    Any other call that does not fit raises a TypeError that shows the arguments to give.
+    """
     signature = inspect.signature(function)
     known = [n for n in signature.parameters if n != "self"]
+    owner = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         for name in kwargs:
             if name not in known:
-                owner = function.__qualname__.removesuffix(".__init__")
                 raise TypeError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, known)}")
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            given = args[1:] if "self" in signature.parameters else args
+            expected = f"{owner}{_bare(signature)}"
+            raise TypeError(explain(owner, str(error), given, expected=expected)) from None
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]  # wraps keeps the signature, which mypy cannot see
+
+
+def _bare(signature: inspect.Signature) -> str:
+    """A signature without self and types, as one reads it in a call."""
+    shown = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for name, p in signature.parameters.items()
+        if name != "self"
+    ]
+    return str(inspect.Signature(shown))

@@ -48,15 +48,13 @@ class Journal:
             ) from error
         self.turns = 0  # how many events changed what is to be proposed next
         self._seen = 0
-        self._unsaved: list[Event] = []
+        self._kept: list[Event] = []
         self.sync()
 
     def sync(self) -> None:
         """Take in what other processes wrote, after writing what could not be written before."""
-        if self._unsaved:
-            self.write(list)
-        else:
-            self._apply(self.storage.read(self.study, self._seen))
+        self._save_kept()
+        self._apply(self.storage.read(self.study, self._seen))
 
     def write(self, decide: Callable[[], list[Event]]) -> list[Event]:
         """Write the events that `decide` returns on the newest history; durable on return.
@@ -64,23 +62,29 @@ class Journal:
         `decide` must be quick, and may raise: then nothing is written. A result that cannot be
         written because the storage fails is kept, and written by the next call.
         """
+        self._save_kept()
         own: list[Event] = []
 
         def on_newest(new: list[Event]) -> list[Event]:
             self._apply(new)
-            waiting = [e for e in self._unsaved if self.history.trials[e["trial"]].finished is None]
             own[:] = decide()
-            return waiting + own
+            return own
 
         before = self._seen
         try:
             events = self.storage.transact(self.study, before, on_newest)
         except StorageError:
-            self._unsaved += [event for event in own if event["event"] in RESULTS]
+            self._kept += [event for event in own if event["event"] in RESULTS]
             raise
-        self._unsaved = []
         self._apply(events[self._seen - before :])
         return own
+
+    def _save_kept(self) -> None:
+        """Write the results that could not be written before, unless somebody told them since."""
+        kept, self._kept = self._kept, []
+        if kept:
+            trials = self.history.trials
+            self.write(lambda: [e for e in kept if trials[e["trial"]].state == "pending"])
 
     def _apply(self, events: list[Event]) -> None:
         for event in events:

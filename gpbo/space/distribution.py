@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from gpbo.errors import SpaceError, explain
-from gpbo.space.parameter import Kind, Parameter, Value, number_for, plain
+from gpbo.errors import SpaceError, explain, hint_keywords, shorten
+from gpbo.space.parameter import Kind, Parameter, Value, number_for, plain, snap
 
 TAIL = 1e-6  # an unbounded side is cut where this much probability lies beyond
+NEVER = 1e-9  # integers on a bounded side that are rarer have no coordinate of their own
+TABLE = 4096  # so many integers are looked up in a table, more are left to SciPy
 LATTICE = 2**28  # coarser than for a Float: SciPy's cdf(ppf(u)) is good to 1e-9 or so
 
 
@@ -20,28 +24,55 @@ class Distribution(Parameter):
     """A value drawn from a frozen distribution of scipy.stats, continuous or discrete.
 
     The coordinate is u = (cdf(x) - cdf(low)) / (cdf(high) - cdf(low)): uniform in probability.
-    A side without a bound is cut at the quantile `TAIL`.
+    A side without a bound is cut at the quantile `TAIL`; an integer has the middle of its mass.
 
     Raises   TypeError   if it is not a frozen distribution of scipy.stats
-             SpaceError  if its arguments give no proper distribution
+             SpaceError  if its arguments give no proper distribution, or if it is one of integers
+                         whose variance is infinite: such a tail cannot be cut
     """
 
     frozen: Any
     low: float
     high: float
 
+    @hint_keywords
     def __init__(self, frozen: Any) -> None:
         check_frozen(frozen)
         object.__setattr__(self, "frozen", frozen)
-        low, high = (float(bound) for bound in frozen.support())
-        low = low if math.isfinite(low) else float(frozen.ppf(TAIL))
-        high = high if math.isfinite(high) else float(frozen.ppf(1 - TAIL))
+        if self.discrete and self._heavy():
+            fix = "Use gpbo.Int(low, high, log=True)."
+            raise SpaceError(explain(self._title(), "its variance is infinite", fix=fix))
+        try:
+            low, high = self._cut()
+        except (ValueError, RuntimeError) as error:
+            raise SpaceError(explain(self._title(), f"SciPy finds no quantile: {error}")) from None
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise SpaceError(
-                explain(self._title(), "no proper range", (low, high), fix="Check its arguments.")
-            )
+            fix = "Check its arguments."
+            raise SpaceError(explain(self._title(), "no proper range", (low, high), fix=fix))
+        if self.discrete and not low.is_integer():
+            fix = "Give it a whole loc."
+            raise SpaceError(explain(self._title(), "values are not whole numbers", low, fix=fix))
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "high", high)
+
+    def _heavy(self) -> bool:
+        """Whether SciPy's search for a quantile in the tail would take for ever."""
+        with np.errstate(all="ignore"):
+            return float(self.frozen.var()) == math.inf
+
+    def _cut(self) -> tuple[float, float]:
+        """The ends of the range that has coordinates."""
+        quantile = self.frozen.ppf
+        low, high = (float(bound) for bound in self.frozen.support())
+        if math.isinf(low):
+            low = float(quantile(TAIL))
+        elif self.discrete:
+            low = max(low, float(quantile(NEVER)))
+        if math.isinf(high):
+            high = float(quantile(1 - TAIL))
+        elif self.discrete:
+            high = min(high, float(quantile(1 - NEVER)))
+        return low, high
 
     @property
     def discrete(self) -> bool:
@@ -56,30 +87,35 @@ class Distribution(Parameter):
         return int(self.high) - int(self.low) + 1 if self.discrete else None
 
     def from_unit(self, u: float) -> Value:
-        below, above = self._mass()
-        u = min(max(round(u * LATTICE) / LATTICE, 0.0), 1.0) if not self.discrete else u
+        if self._ends is not None:
+            return int(self.low) + min(bisect.bisect_left(self._ends, u), len(self._ends) - 1)
+        below, above = self._mass
+        if not self.discrete:
+            u = snap(u, LATTICE)
         x = float(self.frozen.ppf(below + u * (above - below)))
         x = min(max(x, self.low), self.high)
         return int(x) if self.discrete else x
 
     def to_unit(self, value: Value) -> float:
         x = min(max(float(value), self.low), self.high)  # type: ignore[arg-type]
-        below, above = self._mass()
+        if self._ends is not None:
+            index = int(x - self.low)
+            return ((self._ends[index - 1] if index else 0.0) + self._ends[index]) / 2
+        below, above = self._mass
         if self.discrete:
             mass = (self.frozen.cdf(x - 1) + self.frozen.cdf(x)) / 2
             return float(min(max((mass - below) / (above - below), 0.0), 1.0))
-        u = float((self.frozen.cdf(x) - below) / (above - below))
-        return min(max(round(u * LATTICE) / LATTICE, 0.0), 1.0)
+        return snap(float((self.frozen.cdf(x) - below) / (above - below)), LATTICE)
 
     def canonical(self, value: Any, clip: bool = False) -> Value:
         x = number_for(value)
         low, high = (float(bound) for bound in self.frozen.support())
         if not low <= x <= high and not clip:
-            raise ValueError(f"out of bounds, got {value!r}; expected {low} .. {high}")
+            raise ValueError(f"out of bounds, got {shorten(x)}; expected {low} .. {high}")
         x = min(max(x, low), high)
         if self.discrete:
             if x != int(x) and not clip:
-                raise ValueError(f"not a whole number, got {value!r}")
+                raise ValueError(f"not a whole number, got {x!r}")
             return round(x)
         return float(x)
 
@@ -108,6 +144,16 @@ class Distribution(Parameter):
         arguments += [f"{k}={plain(v)!r}" for k, v in self.frozen.kwds.items()]
         return f"{self.frozen.dist.name}({', '.join(arguments)})"
 
+    @cached_property
+    def _ends(self) -> list[float] | None:
+        """Where the interval of each integer ends, if they are few; the first begins at 0."""
+        if self.size is None or self.size > TABLE:
+            return None
+        below, above = self._mass
+        masses = self.frozen.cdf(np.arange(int(self.low), int(self.high) + 1))
+        return [float(end) for end in (masses - below) / (above - below)]
+
+    @cached_property
     def _mass(self) -> tuple[float, float]:
         """How much probability lies below the range, and below its upper end."""
         below = self.low - 1 if self.discrete else self.low
@@ -115,8 +161,8 @@ class Distribution(Parameter):
 
 
 def looks_like_distribution(value: object) -> bool:
-    """Whether a value in a space is meant as a distribution: it can be drawn from."""
-    return hasattr(value, "rvs")
+    """Whether a value in a space is meant as a distribution, one that gpbo takes or not."""
+    return hasattr(value, "rvs") or hasattr(value, "icdf")  # icdf: SciPy's newer ones and torch's
 
 
 def check_frozen(value: Any) -> None:
@@ -128,10 +174,9 @@ def check_frozen(value: Any) -> None:
         raise TypeError(
             explain("Distribution", "not a frozen scipy.stats distribution", value, fix=fix)
         )
-    name = getattr(value.dist, "name", None)
-    if not hasattr(scipy.stats, str(name)) or not all(
-        np.ndim(plain(v)) == 0 for v in (*value.args, *value.kwds.values())
-    ):
+    family = getattr(scipy.stats, str(getattr(value.dist, "name", None)), None)
+    arguments = (*value.args, *value.kwds.values())
+    if type(family) is not type(value.dist) or any(np.ndim(plain(a)) != 0 for a in arguments):
         fix = "A study file must be able to name it: use one of scipy.stats with scalar arguments."
         raise TypeError(explain("Distribution", "not one of scipy.stats by name", value, fix=fix))
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpbo.space.parameter import Kind, Parameter, Value
-from gpbo.space.space import Choice, Space
+from gpbo.space.space import Space
 
 MANY_LEVELS = 4096  # an ordered parameter with more values is searched as if it were continuous
 
@@ -40,9 +40,6 @@ def describe(space: Space) -> tuple[Column, ...]:
 
 def _column(parameter: Parameter, parent: int, branch: int) -> Column:
     size = parameter.size
-    if isinstance(parameter, Choice):
-        levels = tuple(parameter.to_unit(name) for name in parameter.names)
-        return Column("category", levels, parent, branch)
     if size is None or (parameter.kind == "levels" and size > MANY_LEVELS):
         return Column("continuous", None, parent, branch)
     levels = tuple(parameter.to_unit(parameter.value_at(k)) for k in range(size))

@@ -56,8 +56,9 @@ class Lattice(Sequence[Params]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.size))]
         index = operator.index(index)
-        if not 0 <= index < self.size:
+        if not -self.size <= index < self.size:
             raise IndexError(explain("Lattice", "no such point", index))
+        index %= self.size
         out: Params = {}
         _place(self._axes, index, out)
         return out

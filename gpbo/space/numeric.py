@@ -6,12 +6,13 @@ import math
 import sys
 import warnings
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
-from gpbo.errors import GpboWarning, SpaceError, explain, hint_keywords
+from gpbo.errors import GpboWarning, SpaceError, explain, hint_keywords, shorten
 from gpbo.space.parameter import (
+    LATTICE,
     Kind,
     Parameter,
     Value,
@@ -25,6 +26,7 @@ from gpbo.space.parameter import (
 )
 
 SMALLEST = sys.float_info.min  # below it floats are subnormal and lose digits
+ROUNDING = 1e-6  # of a step; a value that far from it, such as a float32, is meant to be on it
 
 
 @dataclass(frozen=True, init=False)
@@ -65,11 +67,11 @@ class Float(Parameter):
     def kind(self) -> Kind:
         return "continuous" if self.step is None else "levels"
 
-    @property
+    @cached_property
     def size(self) -> int | None:
         if self.step is None:
             return None
-        return round(_exact(self.high - self.low, self.high, self.low) / _exact(self.step)) + 1
+        return int((_exact(self.high) - _exact(self.low)) / _exact(self.step)) + 1
 
     def from_unit(self, u: float) -> float:
         if self.size is not None:
@@ -77,28 +79,32 @@ class Float(Parameter):
         u = snap(u)
         if u in (0.0, 1.0):
             return self.high if u else self.low
-        if self.log:
-            low = math.log(self.low)
-            value = math.exp(low + u * (math.log(self.high) - low))
+        if not self.log:
+            value = self.low + u * self._width
+        elif self._width < 1:
+            value = self.low + self.low * math.expm1(u * self._width)
         else:
-            value = self.low + u * (self.high - self.low)
+            value = math.exp(math.log(self.low) + u * self._width)
         return min(max(value, self.low), self.high)
 
     def to_unit(self, value: Value) -> float:
         x = float(value)  # type: ignore[arg-type]  # canonical() made it a float
         if self.size is not None:
             return center(self._index(x), self.size)
-        if self.log:
-            low = math.log(self.low)
-            return snap((math.log(x) - low) / (math.log(self.high) - low))
-        return snap((x - self.low) / (self.high - self.low))
+        if not self.log:
+            u = (x - self.low) / self._width
+        elif self._width < 1:
+            u = math.log1p((x - self.low) / self.low) / self._width
+        else:
+            u = (math.log(x) - math.log(self.low)) / self._width
+        return snap(u)
 
     def canonical(self, value: Any, clip: bool = False) -> float:
         x: float = _inside(float(number_for(value)), self.low, self.high, clip)
         if self.step is None:
             return x
         level = self._level(self._index(x))
-        if not clip and abs(level - x) > 1e-9 * self.step:
+        if not clip and abs(level - x) > ROUNDING * self.step:
             raise ValueError(f"not on a step of {self.step}, got {value!r}; the nearest is {level}")
         return level
 
@@ -110,10 +116,26 @@ class Float(Parameter):
             out["step"] = self.step
         return out
 
+    @cached_property
+    def _width(self) -> float:
+        """The length of the range on its scale; below 1, an error of exp(log(low)) would count."""
+        if not self.log:
+            return self.high - self.low
+        if self.high / math.e < self.low:
+            return math.log1p((self.high - self.low) / self.low)
+        return math.log(self.high) - math.log(self.low)
+
+    @cached_property
+    def _grid(self) -> tuple[int, int, int]:
+        """Numerators of low and step, as a person wrote them in decimals, and the denominator."""
+        low, step = _exact(self.low), _exact(self.step or 0)
+        scale = math.lcm(low.denominator, step.denominator)
+        return int(low * scale), int(step * scale), scale
+
     def _level(self, index: int) -> float:
-        """low + index * step in decimal arithmetic, so that 3 * 0.05 is 0.15 and not 0.15...02."""
-        assert self.step is not None
-        return min(float(_decimal(self.low) + index * _decimal(self.step)), self.high)
+        """low + index * step, rounded once, so that 3 * 0.05 is 0.15 and not 0.15...02."""
+        low, step, scale = self._grid
+        return (low + index * step) / scale
 
     def _index(self, x: float) -> int:
         assert self.step is not None
@@ -156,28 +178,36 @@ class Int(Parameter):
     def size(self) -> int:
         return (self.high - self.low) // self.step + 1
 
+    @cached_property
+    def _log_range(self) -> tuple[float, float]:
+        """The log of the lower end and the width; each int owns half a unit to either side."""
+        low = math.log(self.low - 0.5)
+        return low, math.log(self.high + 0.5) - low
+
     def from_unit(self, u: float) -> int:
-        if self.log:
-            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return min(max(round(math.exp(low + u * (high - low))), self.low), self.high)
-        return self.low + self.step * interval(u, self.size)
+        if not self.log:
+            return self.low + self.step * interval(u, self.size)
+        low, width = self._log_range
+        if self.high > LATTICE:
+            u = snap(u)
+        return min(max(round(math.exp(low + u * width)), self.low), self.high)
 
     def to_unit(self, value: Value) -> float:
         x = int(value)  # type: ignore[arg-type]  # canonical() made it an int
-        if self.log:
-            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return (math.log(x) - low) / (high - low)
-        return center((x - self.low) // self.step, self.size)
+        if not self.log:
+            return center((x - self.low) // self.step, self.size)
+        low, width = self._log_range
+        u = (math.log(x) - low) / width
+        return snap(u) if self.high > LATTICE else u
 
     def canonical(self, value: Any, clip: bool = False) -> int:
         x = number_for(value)
         if x != int(x) and not clip:
-            raise ValueError(f"not a whole number, got {value!r}")
+            raise ValueError(f"not a whole number, got {x!r}")
         x = round(_inside(x, self.low, self.high, clip))
-        steps = round(Fraction(x - self.low, self.step))
-        level = min(self.low + self.step * steps, self.high)
+        level = self.low + self.step * round(Fraction(x - self.low, self.step))
         if level != x and not clip:
-            raise ValueError(f"not on a step of {self.step}, got {value!r}; the nearest is {level}")
+            raise ValueError(f"not on a step of {self.step}, got {x!r}; the nearest is {level}")
         return level
 
     def value_at(self, index: int) -> int:
@@ -192,15 +222,9 @@ class Int(Parameter):
         return out
 
 
-def _decimal(x: float) -> Decimal:
-    return Decimal(repr(x))
-
-
-def _exact(x: float, *parts: float) -> Fraction:
-    """x as the decimal that a person would read; with parts (a, b), the exact a - b instead."""
-    if parts:
-        return Fraction(_decimal(parts[0])) - Fraction(_decimal(parts[1]))
-    return Fraction(_decimal(x))
+def _exact(x: float) -> Fraction:
+    """x as the decimal that a person would read."""
+    return Fraction(repr(x))
 
 
 def _inside(x: Any, low: float, high: float, clip: bool) -> Any:
@@ -208,7 +232,7 @@ def _inside(x: Any, low: float, high: float, clip: bool) -> Any:
         return x
     if clip:
         return min(max(x, low), high)
-    raise ValueError(f"out of bounds, got {x!r}; expected {low} .. {high}")
+    raise ValueError(f"out of bounds, got {shorten(x)}; expected {_show(low)} .. {_show(high)}")
 
 
 def _show(x: float) -> str:
@@ -217,14 +241,11 @@ def _show(x: float) -> str:
 
 
 def _check_order(owner: str, low: float, high: float) -> None:
+    got = f"got low={_show(low)} high={_show(high)}"
     if low == high:
-        fix = f"For a value that never changes use a constant: {{'name': {low!r}}}."
-        raise SpaceError(
-            f"{owner}: low equals high, got low={_show(low)} high={_show(high)}. {fix}"
-        )
+        raise SpaceError(f"{owner}: low equals high, {got}; use a constant: {{'name': {low!r}}}")
     if low > high:
-        got = f"low={_show(low)} high={_show(high)}"
-        raise SpaceError(f"{owner}: low must be < high, got {got}; swap them?")
+        raise SpaceError(f"{owner}: low must be < high, {got}; swap them?")
 
 
 def _check_log(owner: str, low: float, high: float, step: float | None) -> float:
@@ -234,35 +255,55 @@ def _check_log(owner: str, low: float, high: float, step: float | None) -> float
             explain(owner, "step does not go with log", step, fix="Leave one of them out.")
         )
     if low <= 0:
-        try_low = "1" if owner == "Int" else "1e-6"
-        hint = f"Try low={try_low}, or drop log=True."
-        if low < 0 and high < 50:
-            real = f"Float({math.exp(low):.4g}, {math.exp(high):.4g}, log=True)"
-            hint += f" If the bounds are logarithms, as hyperopt takes them, that is {real}."
+        hint = _how_to_log(owner, low, high)
+        if owner == "Float":
+            hint += _if_exponents(low, high)
         raise SpaceError(f"{owner}: log needs low > 0, got low={_show(low)}. {hint}")
     if low < SMALLEST:
-        message = f"{owner}: low={low!r} is subnormal; using {SMALLEST!r}"
+        if high <= SMALLEST:
+            raise SpaceError(explain(owner, "the range is subnormal", high, expected="> 2.3e-308"))
+        message = f"{owner}: low={low!r} is subnormal; using low={SMALLEST!r}"
         warnings.warn(message, GpboWarning, stacklevel=4)
         return SMALLEST
     return low
 
 
+def _how_to_log(owner: str, low: float, high: float) -> str:
+    if high <= (1 if owner == "Int" else 0):
+        return "Drop log=True."
+    first = "1" if owner == "Int" else "1e-6" if high > 1e-6 else f"{high / 1e3:.1g}"
+    return f"Try low={first}, or drop log=True."
+
+
+def _if_exponents(low: float, high: float) -> str:
+    """What to write where the bounds of a logarithmic range are its exponents, as in hyperopt."""
+    if not -300 < low < 0 or high > 50:
+        return ""
+    of_e = f"gpbo.Float({math.exp(low):.3g}, {math.exp(high):.3g}, log=True)"
+    of_ten = f"gpbo.Float({10**low:.3g}, {10**high:.3g}, log=True)"
+    return f" If they are exponents: of e, as in hyperopt, write {of_e}; of 10, {of_ten}."
+
+
 def _check_step(owner: str, low: float, high: float, step: float) -> None:
     if step <= 0:
         raise SpaceError(explain(owner, "step must be > 0", step))
-    span, width = _exact(0.0, high, low), _exact(step)
+    start, span, width = _exact(low), _exact(high) - _exact(low), _exact(step)
+    kind = int if owner == "Int" else float
+    got = f"got step={_show(step)} for {_show(low)} .. {_show(high)}"
     if width > span:
+        nearest = kind(start + width)
         raise SpaceError(
-            f"{owner}: step is larger than the range, got step={step!r} for {low!r} .. {high!r}; "
-            f"the nearest valid high is {float(_exact(low) + width)!r}"
+            f"{owner}: step is larger than the range, {got}; the nearest valid high is {nearest!r}"
         )
     if span % width:
-        below, above = (
-            _exact(low) + span // width * width,
-            _exact(low) + (span // width + 1) * width,
-        )
-        kind = int if owner == "Int" else float
+        count = span // width
+        below, above = kind(start + count * width), kind(start + (count + 1) * width)
+        first, second = (below, above) if high - below <= above - high else (above, below)
         raise SpaceError(
-            f"{owner}: the range is not a whole number of steps, got step={step!r} for "
-            f"{low!r} .. {high!r}; valid are high={kind(below)!r} and high={kind(above)!r}"
+            f"{owner}: the range is not a whole number of steps, {got}; "
+            f"the nearest valid high is {first!r}, the next {second!r}"
         )
+    coarse = span / width <= LATTICE and width >= 4 * math.ulp(max(abs(low), abs(high)))
+    if owner == "Float" and not coarse:
+        fix = "Leave step out, or make it larger."
+        raise SpaceError(explain(owner, "step is too small for float64", step, fix=fix))

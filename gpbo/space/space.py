@@ -9,17 +9,26 @@ inactive names are absent.
 from __future__ import annotations
 
 import json
-import unicodedata
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from gpbo.errors import GpboWarning, ObservationError, SpaceError, did_you_mean, explain
-from gpbo.space.category import Constant, check_choices, position
+from gpbo.errors import (
+    GpboWarning,
+    ObservationError,
+    SpaceError,
+    did_you_mean,
+    explain,
+    hint_keywords,
+    shorten,
+)
+from gpbo.space.category import Constant, Positions, check_choices, numbered, position
 from gpbo.space.parameter import Kind, Parameter, Params, Value, center, interval
 
 Row = npt.NDArray[np.float64]
@@ -39,6 +48,7 @@ class Choice(Parameter):
 
     branches: tuple[tuple[Value, Space], ...]
 
+    @hint_keywords
     def __init__(self, branches: Mapping[Any, Space | Mapping[str, Any] | None]) -> None:
         if not isinstance(branches, Mapping):
             fix = "For plain values use gpbo.Categorical."
@@ -49,10 +59,20 @@ class Choice(Parameter):
         spaces = (Space._branch(name, inner) for name, inner in branches.items())
         object.__setattr__(self, "branches", tuple(zip(names, spaces, strict=True)))
 
-    @property
+    @cached_property
     def names(self) -> tuple[Value, ...]:
         """The values of the branches."""
         return tuple(name for name, _ in self.branches)
+
+    @cached_property
+    def positions(self) -> Positions:
+        """Where each branch stands."""
+        return numbered(self.names)
+
+    @cached_property
+    def below(self) -> tuple[frozenset[str], ...]:
+        """For each branch every name that stands in it, at any depth."""
+        return tuple(frozenset(inner._places) for _, inner in self.branches)
 
     @property
     def kind(self) -> Kind:
@@ -66,10 +86,10 @@ class Choice(Parameter):
         return self.branches[interval(u, len(self.branches))][0]
 
     def to_unit(self, value: Value) -> float:
-        return center(position(value, self.names), len(self.branches))
+        return center(position(value, self.positions), len(self.branches))
 
     def canonical(self, value: Any, clip: bool = False) -> Value:
-        return self.names[position(value, self.names)]
+        return self.names[position(value, self.positions)]
 
     def to_dict(self) -> dict[str, Any]:
         branches = [[name, space.to_dict()] for name, space in self.branches]
@@ -87,6 +107,9 @@ class Leaf:
     branch: int  # in which branch of it
 
 
+Node: TypeAlias = tuple[int, str, Parameter]  # leaf, name, parameter; leaf is -1 for a constant
+
+
 class Space(Mapping[str, Parameter]):
     """Named parameters in order, made of a dict of parameters, lists, distributions, constants.
 
@@ -94,13 +117,17 @@ class Space(Mapping[str, Parameter]):
              TypeError   if a name is not a str, or an entry means nothing
     """
 
+    @hint_keywords
     def __init__(self, parameters: Space | Mapping[str, Any]) -> None:
-        self._parameters = _read_parameters(parameters)
+        self._parameters = _read(parameters)
         if not self._parameters:
             raise SpaceError("Space: the space is empty; expected at least one parameter")
         self._flatten()
         if not self.leaves:
             raise SpaceError("Space: every entry is a constant; expected at least one parameter")
+        if len(self.leaves) > MANY_PARAMETERS:
+            message = f"Space: {len(self.leaves)} parameters make every proposal slow"
+            warnings.warn(message, GpboWarning, stacklevel=3)
 
     @classmethod
     def _branch(cls, name: Value, parameters: Space | Mapping[str, Any] | None) -> Space:
@@ -108,27 +135,58 @@ class Space(Mapping[str, Parameter]):
         if isinstance(parameters, Space):
             return parameters
         if parameters is not None and not isinstance(parameters, Mapping):
-            raise TypeError(
-                explain(
-                    f"Choice branch {name!r}", "not a space", parameters, expected="a dict or None"
-                )
-            )
+            where, fix = f"Choice branch {name!r}", "Give it a name: {'lr': gpbo.Float(1e-5, 0.1)}."
+            fix = fix if isinstance(parameters, Parameter) else ""
+            expected = "a dict or None"
+            raise TypeError(explain(where, "not a space", parameters, expected=expected, fix=fix))
         space = cls.__new__(cls)
-        space._parameters = _read_parameters(parameters or {})
+        space._parameters = _read(parameters or {})
         space._flatten()
         return space
 
     def _flatten(self) -> None:
         leaves: list[Leaf] = []
-        _walk(self._parameters, -1, -1, "", {}, leaves)
+        self._nodes: dict[tuple[int, int], list[Node]] = {}  # by (parent, branch), last first
+        self._places: dict[str, list[str]] = {}  # by name, the branches in which it stands
+        self._walk(self._parameters, -1, -1, "", {}, leaves)
         self.leaves = tuple(leaves)
-        self._leaf_names = frozenset(leaf.name for leaf in leaves)
-        if len(self.leaves) > MANY_PARAMETERS:
-            message = f"Space: {len(self.leaves)} parameters make every proposal slow"
-            warnings.warn(message, GpboWarning, stacklevel=4)
-        self._children: dict[tuple[int, int], list[int]] = {}
-        for index, leaf in enumerate(self.leaves):
-            self._children.setdefault((leaf.parent, leaf.branch), []).append(index)
+
+    def _walk(
+        self,
+        parameters: Mapping[str, Parameter],
+        parent: int,
+        branch: int,
+        path: str,
+        taken: dict[str, str],
+        flat: list[Leaf],
+    ) -> None:
+        """Append the leaves of one level and, after each Choice, those of its branches.
+
+        `taken` holds the names that may be active together with this level, and where they stand.
+        """
+        for name in parameters:
+            if name in taken:
+                raise SpaceError(
+                    f"Space: {path + name!r} collides with {taken[name]!r}; rename one of them"
+                )
+            taken[name] = path + name
+            self._places.setdefault(name, []).append(path.removesuffix("/"))
+        nodes: list[Node] = []
+        for name, parameter in parameters.items():
+            if isinstance(parameter, Constant):
+                nodes.append((-1, name, parameter))
+                continue
+            index = len(flat)
+            nodes.append((index, name, parameter))
+            flat.append(Leaf(name, path + name, parameter, parent, branch))
+            if isinstance(parameter, Choice):
+                below: dict[str, str] = {}
+                for number, (value, inner) in enumerate(parameter.branches):
+                    names = dict(taken)
+                    self._walk(inner, index, number, f"{path}{name}={value}/", names, flat)
+                    below |= names
+                taken |= below
+        self._nodes[parent, branch] = nodes[::-1]
 
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]
@@ -142,10 +200,10 @@ class Space(Mapping[str, Parameter]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Space):
             return NotImplemented
-        return self.to_json() == other.to_json()  # the order of names counts: a grid follows it
+        return self._json == other._json  # the order of names counts: a grid follows it
 
     def __hash__(self) -> int:
-        return hash(self.to_json())
+        return hash(self._json)
 
     def __repr__(self) -> str:
         return f"Space({self._parameters!r})"
@@ -156,6 +214,10 @@ class Space(Mapping[str, Parameter]):
 
     def to_json(self) -> str:
         """The space as JSON text; `Space.from_json` reads it back."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -164,49 +226,47 @@ class Space(Mapping[str, Parameter]):
 
         Raises   SpaceError  if the text is not JSON or describes no space
         """
-        from gpbo.space.notation import from_dict
+        from gpbo.space.notation import from_json
 
-        try:
-            return from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise SpaceError(f"Space: not JSON: {error}") from None
+        return from_json(text)
 
     # rows ------------------------------------------------------------------------------------
 
+    def _active(self, params: Mapping[str, Any]) -> Iterator[Node]:
+        """What exists under the branches which `params` takes, in order, constants included.
+
+        `params` may be filled meanwhile: a branch is looked up after its Choice was yielded.
+        """
+        waiting = list(self._nodes[-1, -1])
+        while waiting:
+            node = index, name, parameter = waiting.pop()
+            yield node
+            if type(parameter) is Choice:
+                waiting += self._nodes[index, position(params[name], parameter.positions)]
+
     def active(self, params: Mapping[str, Any]) -> Iterator[tuple[int, Leaf]]:
         """The leaves that exist under the branches which `params` takes, in order."""
-        waiting = list(reversed(self._children.get((-1, -1), [])))
-        while waiting:
-            index = waiting.pop()
-            leaf = self.leaves[index]
-            yield index, leaf
-            if isinstance(leaf.parameter, Choice):
-                branch = position(params[leaf.name], leaf.parameter.names)
-                waiting.extend(reversed(self._children.get((index, branch), [])))
+        return ((index, self.leaves[index]) for index, _, _ in self._active(params) if index >= 0)
 
     def from_row(self, row: Row) -> Params:
         """The params at a row; coordinates of leaves that turn out inactive are ignored."""
         params: Params = {}
-        for index, leaf in self.active(params):
-            params[leaf.name] = leaf.parameter.from_unit(float(row[index]))
-        return self._ordered(params)
+        units = [float(u) for u in row]
+        for index, name, parameter in self._active(params):
+            params[name] = parameter.from_unit(0.5 if index < 0 else units[index])
+        return params
 
     def to_row(self, params: Mapping[str, Value]) -> Row:
         """The coordinates of valid params, nan where inactive; shape (number of leaves,)."""
-        row = np.full(len(self.leaves), np.nan)
-        for index, leaf in self.active(params):
-            row[index] = leaf.parameter.to_unit(params[leaf.name])
-        return row
+        units = [math.nan] * len(self.leaves)
+        for index, name, parameter in self._active(params):
+            if index >= 0:
+                units[index] = parameter.to_unit(params[name])
+        return np.array(units)
 
     def sample(self, rng: np.random.Generator) -> Params:
         """Params drawn from the parameters' own scales and distributions."""
         return self.from_row(rng.random(len(self.leaves)))
-
-    def _ordered(self, params: Params) -> Params:
-        """The params in the order of the space, its constants put in."""
-        out: Params = {}
-        _collect(self._parameters, params, out)
-        return out
 
     # checks ----------------------------------------------------------------------------------
 
@@ -227,109 +287,53 @@ class Space(Mapping[str, Parameter]):
     ) -> Params:
         """The params with plain values of the right types, constants included.
 
-        With `clip`, values out of bounds move to the nearest valid one; with `fill`, names that are
-        missing are sampled.
+        With `clip`, values out of bounds move to the nearest valid one. With `fill`, names that are
+        missing are sampled, a branch from among those that hold most of the names that are given.
 
         Raises   ObservationError  if a name is unknown, missing or inactive, or a value not allowed
+                 TypeError         if it is no dict
         """
         if not isinstance(params, Mapping):
             raise TypeError(explain("params", "not a dict", params, expected="a dict of values"))
+        for name in params:
+            if name not in self._places:
+                known = did_you_mean(name, self._places)
+                raise ObservationError(f"params: unknown name {name!r}. {known}")
         out: Params = {}
-        for _, leaf in self.active(out):
-            if leaf.name in params:
+        for index, name, parameter in self._active(out):
+            if name in params:
                 try:
-                    out[leaf.name] = leaf.parameter.canonical(params[leaf.name], clip)
+                    out[name] = parameter.canonical(params[name], clip)
                 except ValueError as error:
-                    raise ObservationError(f"{leaf.name!r}: {error}") from None
+                    raise ObservationError(f"{name!r}: {error}") from None
+            elif index < 0:
+                out[name] = parameter.from_unit(0.5)
             elif fill is not None:
-                out[leaf.name] = leaf.parameter.from_unit(float(fill.random()))
+                out[name] = _fill_in(parameter, params, float(fill.random()))
             else:
-                raise ObservationError(
-                    explain("params", f"{leaf.name!r} is missing", expected=f"{list(self)}")
-                )
-        out = self._ordered(out)
-        for name, value in params.items():
+                expected = f"all of {shorten(list(self))}"
+                wrong = f"{name!r} is missing"
+                raise ObservationError(explain("params", wrong, list(params), expected=expected))
+        for name in params:
             if name not in out:
-                raise ObservationError(self._why_unknown(name))
-            if name not in self._leaf_names:
-                self._check_constant(name, value, out[name])
+                raise ObservationError(self._why_inactive(name))
         return out
 
-    def _check_constant(self, name: str, value: Any, expected: Value) -> None:
-        try:
-            Constant(expected).canonical(value)
-        except ValueError as error:
-            raise ObservationError(f"{name!r}: {error}") from None
-
-    def _why_unknown(self, name: object) -> str:
-        for leaf in self.leaves:
-            if leaf.name == name:
-                where = leaf.path.rpartition("/")[0]
-                return f"params: {name!r} exists only where {where.replace('/', ' and ')}"
-        known = dict.fromkeys([*self, *(leaf.name for leaf in self.leaves)])
-        return f"params: unknown name {name!r}. {did_you_mean(name, known)}"
+    def _why_inactive(self, name: str) -> str:
+        places = " or ".join(dict.fromkeys(self._places[name])).replace("/", " and ")
+        return f"params: {name!r} exists only where {places}. Leave it out."
 
 
-def _read_parameters(parameters: Space | Mapping[str, Any]) -> dict[str, Parameter]:
-    """Every entry as a Parameter, its name checked."""
-    from gpbo.space.notation import read
+def _read(parameters: Space | Mapping[str, Any]) -> dict[str, Parameter]:
+    from gpbo.space.notation import read_all  # which needs Choice and Space
 
-    if not isinstance(parameters, Mapping):
-        raise TypeError(
-            explain("Space", "not a dict of parameters", parameters, expected="a dict or a Space")
-        )
-    out: dict[str, Parameter] = {}
-    seen: dict[str, str] = {}
-    for name, entry in parameters.items():
-        if not isinstance(name, str):
-            raise TypeError(explain("Space", "a name is not a str", name))
-        normal = unicodedata.normalize("NFKC", name).strip()
-        if not normal:
-            raise SpaceError(explain("Space", "a name is empty", name))
-        if "\x00" in name:
-            raise SpaceError(explain("Space", "a name holds a NUL character", name))
-        if normal in seen:
-            raise SpaceError(f"Space: two names look the same: {seen[normal]!r} and {name!r}")
-        seen[normal] = name
-        out[name] = read(name, entry)
-    return out
+    return read_all(parameters)
 
 
-def _walk(
-    parameters: Mapping[str, Parameter],
-    parent: int,
-    branch: int,
-    path: str,
-    taken: dict[str, str],
-    flat: list[Leaf],
-) -> None:
-    """Append the leaves of one level and, after each Choice, those of its branches.
-
-    `taken` holds the names that may be active together with this level, and where they stand.
-    """
-    for name in parameters:
-        if name in taken:
-            raise SpaceError(
-                f"Space: {path + name!r} collides with {taken[name]!r}; rename one of them"
-            )
-        taken[name] = path + name
-    for name, parameter in parameters.items():
-        if isinstance(parameter, Constant):
-            continue
-        index = len(flat)
-        flat.append(Leaf(name, path + name, parameter, parent, branch))
-        if isinstance(parameter, Choice):
-            below: dict[str, str] = {}
-            for number, (value, inner) in enumerate(parameter.branches):
-                names = dict(taken)
-                _walk(inner, index, number, f"{path}{name}={value}/", names, flat)
-                below |= names
-            taken |= below
-
-
-def _collect(parameters: Mapping[str, Parameter], params: Params, out: Params) -> None:
-    for name, parameter in parameters.items():
-        out[name] = parameter.value if isinstance(parameter, Constant) else params[name]
-        if isinstance(parameter, Choice):
-            branch = position(params[name], parameter.names)
-            _collect(parameter.branches[branch][1], params, out)
+def _fill_in(parameter: Parameter, params: Mapping[str, Any], u: float) -> Value:
+    """The value at u; of a Choice, from among the branches that hold most of the given names."""
+    if not isinstance(parameter, Choice):
+        return parameter.from_unit(u)
+    held = [len(names & params.keys()) for names in parameter.below]
+    fitting = [k for k, count in enumerate(held) if count == max(held)]
+    return parameter.names[fitting[interval(u, len(fitting))]]

@@ -1,0 +1,30 @@
+// What both libraries do the same: look at a gpbo_pairs before they touch a pointer in it, and name
+// a status.
+#pragma once
+
+#include "include/gpbo.h"
+
+namespace gpbo {
+
+inline bool valid(const gpbo_pairs* p) {
+  if (!p || (p->dtype != GPBO_FLOAT32 && p->dtype != GPBO_FLOAT64)) return false;
+  if (p->batch < 0 || p->n < 0 || p->m < 0 || p->d < 0) return false;
+  return !p->symmetric || p->m == p->n;
+}
+
+inline const char* status_text(int status) {
+  switch (status) {
+    case GPBO_OK:
+      return "ok";
+    case GPBO_BAD_ARGUMENT:
+      return "bad argument";
+    case GPBO_OUT_OF_MEMORY:
+      return "out of memory";
+    default:
+      return "unknown status";
+  }
+}
+
+inline bool empty(const gpbo_pairs& p) { return p.batch == 0 || p.n == 0 || p.m == 0; }
+
+}  // namespace gpbo

@@ -1,0 +1,169 @@
+"""`gpbo run`: the loop of gpbo.minimize around a command."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, final
+
+from gpbo.cli.command import Command, CommandFailed
+from gpbo.cli.study import Setup, set_up
+from gpbo.cli.text import as_table, first_line, print_json
+from gpbo.errors import NoResultsError, ObservationError, TooManyFailuresError
+from gpbo.journal import Journal, load_journal
+from gpbo.optimizer import Optimizer
+from gpbo.runner import Result, maximize, minimize
+from gpbo.space import Params
+from gpbo.storage import Storage
+from gpbo.strategy.random import Random
+from gpbo.trial import Trial
+from gpbo.worker import this_worker
+
+FAILED: dict[str, Any] = {"status": "fail"}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, run the command, tell, until the study has `-n` trials; then show the best.
+
+    Raises   StorageError, StudyError, SpaceError, DeviceError
+             CommandError          if the command cannot be started
+             TooManyFailuresError  after 10 failures in a row
+    """
+    setup = set_up(args, budget=args.n)
+    command = Command(args.words, setup.space)
+    for suspect in command.suspects:
+        print(f"gpbo: warning: {suspect}", file=sys.stderr)
+    stopping = _Stopping()
+    with stopping.on_signals():
+        result = _loop(args, setup, _Objective(command, setup.open(), setup.study))
+    _show(args, setup.study, result)
+    if result.stopped == "interrupted":
+        print("gpbo: stopped; the same call goes on", file=sys.stderr)
+        return 128 + stopping.signal
+    return 0 if any(trial.state == "complete" for trial in result.trials) else 1
+
+
+def _loop(args: argparse.Namespace, setup: Setup, objective: _Objective) -> Result:
+    search = minimize if setup.direction == "minimize" else maximize
+    try:
+        return search(
+            objective,
+            setup.space,
+            args.n,
+            strategy=setup.strategy,
+            seed=setup.seed,
+            storage=objective.storage,
+            study=setup.study,
+            timeout=args.timeout,
+            callbacks=[lambda opt, trial: _say(opt, trial, args.n)],
+            progress=False,
+            catch=CommandFailed,
+        )
+    except TooManyFailuresError:
+        row = objective.failures
+        raise TooManyFailuresError(
+            f"the command failed {len(row)} times in a row; the first time: {row[0]}"
+        ) from None
+
+
+@final
+class _Objective:
+    """The command as a Python callable, which tells its trial by itself.
+
+    So a failure keeps the words of the command instead of a traceback; what the loop tells
+    afterwards is the same again, and changes nothing.
+    """
+
+    def __init__(self, command: Command, storage: Storage, study: str) -> None:
+        self.storage = storage
+        self.failures: list[str] = []  # in a row
+        self._command, self._study = command, study
+
+    @cached_property
+    def _journal(self) -> Journal:
+        """Opened by the first trial, when the loop has made the study."""
+        return load_journal(self.storage, self._study)
+
+    def __call__(self, params: Params) -> Any:
+        number = self._number()
+        opt = Optimizer.from_journal(self._journal, Random())  # it tells, and never asks
+        try:
+            opt.tell(number, self._command(number, params))
+        except (CommandFailed, ObservationError, TypeError) as error:
+            opt.tell(number, failed=True, error=str(error))
+            self.failures.append(str(error))
+            raise CommandFailed from error
+        self.failures.clear()
+        value = opt.trials[number].value
+        return FAILED if value is None else value
+
+    def _number(self) -> int:
+        """The trial that this process works on: it has no other."""
+        self._journal.sync()
+        mine = this_worker()
+        owners = self._journal.history.owners
+        return next(number for number, owner in owners.items() if owner == mine)
+
+
+@final
+class _Stopping:
+    """Lets kill and a closed terminal stop the run as Ctrl-C does: the command ends with it."""
+
+    def __init__(self) -> None:
+        self.signal: int = signal.SIGINT
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may
+            return
+        numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        before = [(n, signal.getsignal(n)) for n in numbers]
+        wanted = [n for n, old in before if old is not signal.SIG_IGN]  # as under nohup
+        try:
+            for number in wanted:
+                signal.signal(number, self._stop)
+            yield
+        finally:
+            for number, old in before:
+                signal.signal(number, old)
+
+    def _stop(self, number: int, frame: Any) -> None:
+        self.signal = number
+        raise KeyboardInterrupt
+
+
+def _say(opt: Optimizer, trial: Trial, wanted: int | None) -> None:
+    """One line on stderr for each trial."""
+    finished = len(opt.trials) - len(opt.pending)
+    done = f"{finished}/{wanted}" if wanted else f"{finished} done"
+    if trial.value is None:
+        what = f"failed: {first_line(trial.error)} ({done})"
+    else:
+        best = opt.best
+        what = f"{trial.value!r} ({done}, best {best.value!r} in trial {best.number})"
+    print(f"gpbo: trial {trial.number}: {what}", file=sys.stderr)
+
+
+def _show(args: argparse.Namespace, study: str, result: Result) -> None:
+    """What the run found, on stdout."""
+    states = [trial.state for trial in result.trials]
+    counts = {state: states.count(state) for state in ("complete", "failed", "pending")}
+    try:
+        best: Trial | None = result.best
+    except NoResultsError:
+        best = None
+    if args.json:
+        found = best and {"number": best.number, "value": best.value, "params": best.params}
+        what = {"study": study, "direction": result.direction, "stopped": result.stopped}
+        print_json(what, trials=len(states), **counts, best=found)
+    elif best is None:
+        print(f"no result in {len(states)} trials ({result.direction}): {counts['failed']} failed")
+    else:
+        print(f"best of {len(states)} trials ({result.direction}): {best.value!r}, "
+              f"trial {best.number}\n{as_table(best.params)}")  # fmt: skip

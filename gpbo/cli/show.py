@@ -1,0 +1,187 @@
+"""`gpbo best`, `gpbo trials` and `gpbo studies`: what is in a study file."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gpbo.cli.study import names_of, open_file, open_study, study_optimizer
+from gpbo.cli.text import as_record, as_table, last_line, one_line, print_json, print_params, word
+from gpbo.history import History
+from gpbo.journal import load_journal
+from gpbo.trial import Trial
+
+ERROR_WIDTH = 60  # characters of a trial's error in the table; --json has all of it
+COLUMNS = ("number", "state", "value", "noise", "error", "started", "finished")  # of the CSV
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+
+def best(args: argparse.Namespace) -> int:
+    """Show the best trial, or with --recommend the params that the model believes in.
+
+    Raises   NoResultsError, StorageError, StudyError
+    """
+    journal = open_study(args)
+    history = journal.history
+    trial = history.best
+    params = trial.params
+    if args.recommend:
+        params = study_optimizer(journal).recommend()
+    names = names_of(history.space)
+    if args.format == "json":
+        record: dict[str, Any] = {"study": journal.study, "direction": history.direction}
+        if not args.recommend:
+            record |= {"number": trial.number, "value": trial.value, "noise": trial.noise}
+        print_json(record, params=params)
+    elif args.format == "text":
+        print(f"study {one_line(journal.study)!r}: {_counted(history)}")
+        print(_headline(trial, history.direction, args.recommend))
+        print(as_table(params))
+    else:
+        number = trial.number if args.format == "shell" and not args.recommend else None
+        print_params(args.format, params, names, number)
+    return 0
+
+
+def _headline(trial: Trial, direction: str, recommended: bool) -> str:
+    if recommended:
+        return f"recommended ({direction})"
+    noise = "" if trial.noise is None else f" ± {trial.noise!r}"
+    return f"best value ({direction}): {trial.value!r}{noise}, trial {trial.number}"
+
+
+def _counted(history: History) -> str:
+    """How many trials there are, and in which states."""
+    states = {"complete": len(history.complete), "failed": len(history.failed)}
+    states["pending"] = len(history.pending)
+    parts = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    return f"{len(history)} trials" + (f" ({parts})" if parts else "")
+
+
+def trials(args: argparse.Namespace) -> int:
+    """List the trials of a study.
+
+    Raises   StorageError, StudyError
+    """
+    history = open_study(args).history
+    chosen = [t for t in history.trials if args.state in (None, t.state)]
+    if args.sort == "value":
+        sign = 1 if history.direction == "minimize" else -1
+        chosen.sort(key=lambda t: math.inf if t.value is None else sign * t.value)
+    chosen = chosen[: args.limit]
+    names = names_of(history.space)
+    if args.json:
+        for trial in chosen:
+            print_json(as_record(trial))
+    elif args.csv:
+        _write_csv(chosen, names)
+    else:
+        _print_trials(chosen, names)
+    return 0
+
+
+def _write_csv(chosen: Iterable[Trial], names: Sequence[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([*COLUMNS, *(f"params.{name}" for name in names)])
+    for trial in chosen:
+        record = as_record(trial)
+        values = [word(trial.params[name]) if name in trial.params else "" for name in names]
+        writer.writerow([*(record[name] for name in COLUMNS), *values])
+
+
+def _print_trials(chosen: Sequence[Trial], names: Sequence[str]) -> None:
+    """The columns that no trial has anything in are left out."""
+    columns = ["number", "state", "value", "noise", "seconds", *names, "error"]
+    rows = [_row(trial, names) for trial in chosen]
+    used = [k for k in range(len(columns)) if k < 3 or any(row[k] for row in rows)]
+    numeric = {"number", "value", "noise", "seconds"}
+    print_table([columns[k] for k in used], [[row[k] for k in used] for row in rows], numeric)
+
+
+def _row(trial: Trial, names: Sequence[str]) -> list[str]:
+    error = last_line(trial.error)
+    took = "" if trial.finished is None or not trial.started else trial.finished - trial.started
+    return [
+        str(trial.number),
+        trial.state,
+        "" if trial.value is None else f"{trial.value:.6g}",
+        "" if trial.noise is None else f"{trial.noise:.3g}",
+        "" if took == "" else f"{took:.1f}",
+        *(_cell(trial.params[name]) if name in trial.params else "" for name in names),
+        error if len(error) <= ERROR_WIDTH else error[: ERROR_WIDTH - 1] + "…",
+    ]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else one_line(value)
+
+
+def studies(args: argparse.Namespace) -> int:
+    """List the studies in a file.
+
+    Raises   StorageError
+    """
+    storage = open_file(args.file)
+    found = [load_journal(storage, study) for study in storage.studies()]
+    records = [_study_record(journal.header, journal.history) for journal in found]
+    if args.json:
+        for record in records:
+            print_json(record)
+        return 0
+    columns = ["study", "direction", "strategy", "parameters", "trials", "complete", "failed",
+               "pending", "best", "made"]  # fmt: skip
+    rows = [
+        ["" if record[name] is None else _cell(record[name]) for name in columns[:-1]]
+        + [_ago(time.time() - record["created"])]
+        for record in records
+    ]
+    print_table(columns, rows, {"parameters", "trials", "complete", "failed", "pending", "best"})
+    return 0
+
+
+def _study_record(header: dict[str, Any], history: History) -> dict[str, Any]:
+    return {
+        "study": history.study,
+        "direction": history.direction,
+        "strategy": header.get("strategy"),
+        "seed": header.get("seed"),
+        "created": header.get("created", 0.0),
+        "parameters": len(history.space.leaves),
+        "trials": len(history),
+        "complete": len(history.complete),
+        "failed": len(history.failed),
+        "pending": len(history.pending),
+        "best": history.best.value if history.complete else None,
+    }
+
+
+def _ago(seconds: float) -> str:
+    """About how long ago something was."""
+    for unit, name in ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name} ago"
+    return "just now"
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: set[str]) -> None:
+    """Print a table at its natural width: no cell is ever cut or broken to fit a window."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        justify = "right" if name in numeric else "left"
+        table.add_column(Text(one_line(name)), justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(file=sys.stdout, highlight=False)
+    wide = console.options.update(max_width=10**6)
+    console.width = max(Measurement.get(console, wide, table).maximum, 1)
+    console.print(table, crop=False, soft_wrap=True)

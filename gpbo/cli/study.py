@@ -1,0 +1,207 @@
+"""Opens what the command line names: the study file, the study in it, the space file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpbo.errors import (
+    SpaceError,
+    StorageCorruptError,
+    StorageUnavailableError,
+    StudyError,
+    explain,
+)
+from gpbo.history import Direction
+from gpbo.journal import Journal, load_journal, open_journal
+from gpbo.optimizer import Optimizer
+from gpbo.space import Choice, Space
+from gpbo.space.notation import from_dict
+from gpbo.storage import Storage, open_storage
+from gpbo.storage.base import check_study, no_such_study
+from gpbo.strategy import NAMES, Strategy, make
+
+DEFAULT = "default"
+URL = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a study is opened with: as typed, else as the study keeps it, else as usual."""
+
+    file: str
+    study: str
+    space: Space
+    direction: Direction
+    seed: int | None  # None: the study's own, or a fresh one
+    strategy: Strategy
+
+    def open(self) -> Storage:
+        """The storage; the file is made if there is none."""
+        return open_storage(self.file)
+
+    def journal(self) -> Journal:
+        """The study's journal; file and study are made if they do not exist.
+
+        Raises   StudyError  if it exists with another space, direction or seed
+        """
+        return open_journal(
+            self.open(),
+            self.study,
+            self.space,
+            direction=self.direction,
+            seed=self.seed,
+            strategy=self.strategy.name,
+            resume=True,
+        )
+
+
+def set_up(args: argparse.Namespace, budget: int | None = None) -> Setup:
+    """What `ask` and `run` work with, all of it checked, and nothing written.
+
+    Raises   SpaceError, StudyError, StorageError, DeviceError
+    """
+    header: dict[str, Any] = {}
+    if args.space is None:
+        storage = open_file(args.file)
+        study = _study_name(args, storage)
+        header = _header(storage, study)
+        space = _kept_space(storage, study, header)
+    else:
+        space = read_space(args.space)
+        study = check_study(DEFAULT if args.study is None else args.study)
+        if is_there(args.file):
+            header = open_storage(args.file).header(study) or {}
+    strategy = make(_strategy_name(args.strategy, header), device=args.device, budget=budget)
+    strategy.check(space)
+    direction = args.direction or header.get("direction", "minimize")
+    return Setup(args.file, study, space, direction, args.seed, strategy)
+
+
+def open_file(file: str) -> Storage:
+    """The storage in a file that exists.
+
+    Raises   StorageUnavailableError  if it does not; nothing is made then
+             StorageError             if it is no study file
+    """
+    if not is_there(file):
+        fix = "To start a study: gpbo ask or gpbo run with --space SPACE.json."
+        raise StorageUnavailableError(explain(file, "there is no such study file", fix=fix))
+    return open_storage(file)
+
+
+def open_study(args: argparse.Namespace) -> Journal:
+    """The journal of a study that exists.
+
+    Raises   StorageError, StudyError
+    """
+    storage = open_file(args.file)
+    return load_journal(storage, _study_name(args, storage))
+
+
+def study_optimizer(journal: Journal) -> Optimizer:
+    """An optimizer with the strategy that the study was made with."""
+    return Optimizer.from_journal(journal, make(_strategy_name(None, journal.header)))
+
+
+def is_there(file: str) -> bool:
+    """Whether there is a file with something in it; True too for what `open_storage` refuses."""
+    if "://" in file and not file.startswith(URL):
+        return True
+    try:
+        return Path(file.removeprefix(URL)).expanduser().stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError, RuntimeError):
+        return True
+
+
+def _study_name(args: argparse.Namespace, storage: Storage) -> str:
+    """The study that is named, else "default", else the only one there is.
+
+    Raises   StudyError  if it could be one of several
+    """
+    if args.study is not None:
+        return check_study(args.study)
+    studies = storage.studies()
+    if DEFAULT in studies or not studies:
+        return DEFAULT
+    if len(studies) > 1:
+        wrong = f"it holds {len(studies)} studies"
+        raise StudyError(
+            explain(storage.location, wrong, studies, expected="--study and one of them")
+        )
+    return studies[0]
+
+
+def _header(storage: Storage, study: str) -> dict[str, Any]:
+    header = storage.header(study)
+    if header is None:
+        error = no_such_study(storage.location, study, storage.studies())
+        raise StudyError(f"{error} To make it: --space SPACE.json.".replace("  ", " "))
+    return header
+
+
+def _kept_space(storage: Storage, study: str, header: dict[str, Any]) -> Space:
+    try:
+        return from_dict(header["space"])
+    except (KeyError, TypeError, SpaceError) as error:
+        raise StorageCorruptError(
+            f"{storage.location}: the header of study {study!r} makes no sense: {error!r}"
+        ) from error
+
+
+def _strategy_name(wanted: str | None, header: dict[str, Any]) -> str:
+    name: str = wanted or header.get("strategy", "bayes")
+    if name not in NAMES:
+        fix = "Use the Python program that made it, or gpbo ask --strategy."
+        raise StudyError(
+            explain("strategy", "the study has one that only Python knows", name, fix=fix)
+        )
+    return name
+
+
+# space files ---------------------------------------------------------------------------------
+
+
+def read_space(file: str) -> Space:
+    """The space in a JSON file.
+
+    Raises   SpaceError  if it cannot be read or describes no space
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+        return from_dict(json.loads(text, object_pairs_hook=_once_each))
+    except OSError as error:
+        raise SpaceError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except json.JSONDecodeError as error:
+        raise SpaceError(f"{file}: not JSON: {error}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise SpaceError(f"{file}: {error}") from None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON in which no name comes twice; of twins, JSON would keep the last."""
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise SpaceError(f"the name {twin!r} comes twice")
+    return out
+
+
+def names_of(space: Space) -> list[str]:
+    """Every name that params of this space may have, constants and all branches included."""
+    return list(dict.fromkeys(_walk(space)))
+
+
+def _walk(space: Space) -> Iterator[str]:
+    for name, parameter in space.items():
+        yield name
+        if isinstance(parameter, Choice):
+            for _, inner in parameter.branches:
+                yield from _walk(inner)

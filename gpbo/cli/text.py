@@ -1,0 +1,120 @@
+"""How params are written: for people, as JSON, as assignments of a shell, as arguments."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from gpbo.errors import SpaceError
+from gpbo.space import Params, Value
+from gpbo.trial import Trial
+
+PREFIX = "GPBO_PARAM_"
+DECIMALS = range(-15, 21)  # powers of ten that are written without an exponent
+
+
+def word(value: Value) -> str:
+    """A value as one word: text as it is, numbers in decimals, true, false and null as in JSON.
+
+    Floats go without an exponent where they can: `bc` does not know it, and many programs take
+    -1e-05 for an option. Reading the word as a float gives the value, bit for bit.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        exact = Decimal(repr(value))
+        return format(exact, "f") if exact.adjusted() in DECIMALS else repr(value)
+    return json.dumps(value)
+
+
+def one_line(value: Any) -> str:
+    """Text for a table or a message: anything that could move the cursor is escaped."""
+    text = word(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def last_line(text: str | None) -> str:
+    """The last line with something in it: of a traceback, the one that says what was wrong."""
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    return one_line(lines[-1]) if lines else ""
+
+
+def first_line(text: str | None) -> str:
+    """The first line with something in it."""
+    return last_line(next(filter(str.strip, (text or "").splitlines()), ""))
+
+
+def as_table(params: Params) -> str:
+    """One line for each parameter, the values below each other."""
+    width = max((len(one_line(name)) for name in params), default=0)
+    rows = (f"  {one_line(name):<{width}}  {one_line(value)}" for name, value in params.items())
+    return "\n".join(rows)
+
+
+def as_arguments(params: Params) -> list[str]:
+    """--name value for each parameter."""
+    return [part for name, value in params.items() for part in (f"--{name}", word(value))]
+
+
+def as_assignments(params: Params, names: Sequence[str]) -> str:
+    """name=value for each of the names, quoted for a shell; empty where it is not in the params."""
+    variables = variable_names(names)
+    values = {name: word(params[name]) if name in params else "" for name in names}
+    return " ".join(f"{variables[name]}={shlex.quote(values[name])}" for name in names)
+
+
+def variable_names(names: Iterable[str]) -> dict[str, str]:
+    """For each name a variable that a shell can have: anything but letters and digits becomes _.
+
+    Raises   SpaceError  if two names become the same
+    """
+    variables: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for name in names:
+        variable = re.sub(r"[^A-Za-z0-9_]|^(?=[0-9])", "_", name)
+        if variable in owners:
+            raise SpaceError(
+                f"{owners[variable]!r} and {name!r} become the same variable {variable!r}; "
+                "rename one of them"
+            )
+        owners[variable] = name
+        variables[name] = variable
+    return variables
+
+
+def print_params(form: str, params: Params, names: Sequence[str], number: int | None) -> None:
+    """Print params in one of the formats of `gpbo ask`, but for text, with the trial's number."""
+    if form == "json":
+        print_json({} if number is None else {"number": number}, params=params)
+    elif form == "shell":
+        trial = [] if number is None else [f"GPBO_TRIAL={number}"]
+        print(" ".join([*trial, as_assignments(params, names)]))
+    else:
+        first = [] if number is None else [str(number)]
+        print(shlex.join([*first, *as_arguments(params)]))
+
+
+def print_json(record: Mapping[str, Any], **more: Any) -> None:
+    """Print one JSON object on one line."""
+    print(json.dumps({**record, **more}, allow_nan=False))
+
+
+def as_record(trial: Trial) -> dict[str, Any]:
+    """A trial as a JSON object, its keys always the same."""
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": trial.value,
+        "noise": trial.noise,
+        "error": trial.error,
+        "started": trial.started,
+        "finished": trial.finished,
+        "params": trial.params,
+        "provenance": trial.provenance,
+    }

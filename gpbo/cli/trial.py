@@ -1,0 +1,86 @@
+"""`gpbo ask` and `gpbo tell`: one step of a study."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from gpbo.cli.study import names_of, open_study, set_up
+from gpbo.cli.text import as_table, one_line, print_json, print_params, variable_names
+from gpbo.errors import TrialStateError
+from gpbo.optimizer import Optimizer
+from gpbo.trial import Trial
+
+NOTHING_LEFT = 3
+
+
+def ask(args: argparse.Namespace) -> int:
+    """Hand out trials that belong to no process: this one ends at once, they wait for their tell.
+
+    Raises   StorageError, StudyError, SpaceError, DeviceError
+    """
+    setup = set_up(args)
+    names = names_of(setup.space)
+    if args.format == "shell":
+        variable_names(names)  # refused before a trial is handed out that could not be printed
+    opt = Optimizer.from_journal(setup.journal(), setup.strategy)
+    trials = opt.ask(args.n)
+    for trial in trials:
+        if args.format == "text":
+            print(f"trial {trial.number}\n{as_table(trial.params)}")
+        else:
+            print_params(args.format, trial.params, names, trial.number)
+    if not trials:
+        print(f"gpbo: nothing is left to ask: {_why_nothing(opt)}", file=sys.stderr)
+        return NOTHING_LEFT
+    return 0
+
+
+def _why_nothing(opt: Optimizer) -> str:
+    waiting = len(opt.pending)
+    tail = f", {waiting} of them wait for their tell" if waiting else ""
+    return f"study {opt.study!r} has {len(opt.trials)} trials{tail}"
+
+
+def tell(args: argparse.Namespace) -> int:
+    """Record what became of a trial.
+
+    Raises   StorageError, StudyError, UnknownTrialError, TrialStateError, ObservationError
+    """
+    from gpbo.strategy.random import Random  # nothing is proposed: any strategy will do
+
+    opt = Optimizer.from_journal(open_study(args), Random())
+    recorded = True
+    if args.release:
+        opt.release(args.number)
+    elif args.amend:
+        opt.amend(args.number, args.value, noise=args.noise)
+    else:
+        recorded = _tell(opt, args)
+    trial = opt.trials[args.number]
+    if args.json:
+        record = {"number": trial.number, "state": trial.state, "value": trial.value}
+        print_json(record, noise=trial.noise, error=trial.error, recorded=recorded)
+    else:
+        print(_became(trial, recorded))
+    return 0
+
+
+def _tell(opt: Optimizer, args: argparse.Namespace) -> bool:
+    """Tell a value or a failure; the advice of the error is put in the words of a shell."""
+    try:
+        if args.failed:
+            return opt.tell(args.number, failed=True, error=args.error)
+        return opt.tell(args.number, args.value, noise=args.noise)
+    except TrialStateError as error:
+        what = str(error).partition(";")[0]
+        raise TrialStateError(f"{what}; to correct it add --amend") from None
+
+
+def _became(trial: Trial, recorded: bool) -> str:
+    what: str = trial.state
+    if trial.value is not None:
+        what += f", value {trial.value!r}"
+    elif trial.error:
+        what += f" ({one_line(trial.error)})"
+    return f"trial {trial.number}: {what}" + ("" if recorded else " (as told before)")

@@ -1,0 +1,7 @@
+"""Where an acquisition is highest, over continuous, discrete and conditional coordinates."""
+
+from gpbo.maximizer.batch import Situation, propose
+from gpbo.maximizer.domain import Domain
+from gpbo.maximizer.settings import Settings
+
+__all__ = ["Domain", "Settings", "Situation", "propose"]

@@ -1,0 +1,76 @@
+"""The acquisition over a domain, as the search sees it: values in pieces, and what is ruled out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gpbo.acquisition.base import Acquisition
+from gpbo.maximizer.domain import Domain
+from gpbo.maximizer.settings import Settings
+
+
+class Taken:
+    """Points that must not be proposed again."""
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+        self._keys: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, z: Tensor) -> None:
+        """Rule out these points; z (n, p)."""
+        self._keys.update(self._rows(z))
+
+    def mask(self, z: Tensor) -> Tensor:
+        """Which points are ruled out; z (n, p) -> bool (n,)."""
+        found = [row in self._keys for row in self._rows(z)]
+        return torch.tensor(found, dtype=torch.bool, device=z.device)
+
+    def first(self, z: Tensor, order: Tensor) -> int | None:
+        """The first of `order`, row numbers of z, that is not ruled out; None if all are."""
+        for rows in torch.split(order, 16):  # one is nearly always enough
+            free = (~self.mask(z[rows])).nonzero()
+            if free.shape[0]:
+                return int(rows[free[0, 0]])
+        return None
+
+    def _rows(self, z: Tensor) -> Iterator[bytes]:
+        return (row.tobytes() for row in self._domain.key(z).cpu().numpy())
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """What is to be maximized, where, and how."""
+
+    acquisition: Acquisition
+    domain: Domain
+    settings: Settings
+    lengthscale: Tensor | None  # (p,)
+    taken: Taken
+
+    def values(self, z: Tensor) -> Tensor:
+        """The value of each point on its own, in pieces that bound the memory.
+
+        -inf where it is not a number and, in a finite domain, where the point is taken: there
+        known points are hit all the time, and the search must walk past them.
+
+        Shapes   z (n, p), snapped -> (n,)
+        """
+        if z.shape[0] == 0:
+            return z.new_zeros(0)
+        with torch.no_grad():
+            parts = [
+                self.acquisition(self.domain.embed(rows).unsqueeze(1))
+                for rows in torch.split(z, self.settings.chunk)
+            ]
+        values = torch.cat(parts)
+        bad = torch.isnan(values)
+        if self.domain.size is not None:
+            bad |= self.taken.mask(z)
+        return values.masked_fill(bad, -torch.inf)

@@ -1,0 +1,136 @@
+"""Where the search begins: candidates all over the domain and near what is known to be good."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.quasirandom import SobolEngine
+
+from gpbo.maximizer.domain import LEVELS, Domain
+from gpbo.maximizer.settings import Settings
+
+SOBOL_COLUMNS: int = SobolEngine.MAXDIM
+# A local candidate changes about this many discrete coordinates, each with a chance of a half at
+# most: enough to leave a level, few enough to stay local.
+DISCRETE_MOVES = 2
+
+
+def candidates(
+    domain: Domain, good: Tensor, rng: np.random.Generator, settings: Settings
+) -> Tensor:
+    """Points all over the domain and, where good ones are known, points near those.
+
+    Shapes   good (k, p), snapped -> (settings.sobol + settings.local, p), snapped
+    """
+    everywhere = spread(domain, settings.sobol, rng)
+    if good.shape[0] == 0 or settings.local == 0:
+        return everywhere
+    return torch.cat([everywhere, nearby(domain, good, rng, settings)])
+
+
+def spread(domain: Domain, n: int, rng: np.random.Generator) -> Tensor:
+    """Quasi-random points: every category alike, whatever hangs on it.
+
+    Shapes   -> (n, p), snapped
+    """
+    seed, device = int(rng.integers(2**31)), domain.kind.device
+    if domain.p > SOBOL_COLUMNS:
+        return domain.snap(torch.from_numpy(rng.random((n, domain.p))).to(device))
+    engine = SobolEngine(domain.p, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    return domain.snap(engine.draw(n, dtype=torch.float64).to(device))
+
+
+def nearby(domain: Domain, good: Tensor, rng: np.random.Generator, settings: Settings) -> Tensor:
+    """Steps away from the given points: truncated normals, and moves to other levels.
+
+    Where there are many coordinates, half of the points change some of them only.
+
+    Shapes   good (k, p), snapped -> (settings.local, p), snapped
+    Source   Regis & Shoemaker 2013, doi:10.1080/0305215X.2012.687731 (changing few coordinates)
+    """
+    n, p = settings.local, domain.p
+    center = good[torch.arange(n, device=good.device) % good.shape[0]]
+    u = _uniform(rng, (n, p), good)
+    z = _truncated_normal(center, settings.sigma, u)
+    if domain.n_discrete:
+        z = _move_levels(domain, center, z, rng, settings.scan)
+    if p > settings.moved:
+        few = _uniform(rng, (n, p), good) < settings.moved / p
+        one = torch.from_numpy(rng.integers(p, size=(n, 1))).to(good.device)
+        few = few.scatter(1, one, True)  # at least one
+        few[::2] = True
+        z = torch.where(few, z, center)
+    # What is inactive here may be activated by a move: then it can be anything.
+    return domain.snap(torch.where(domain.active(center), z, u))
+
+
+def choose(
+    domain: Domain, z: Tensor, values: Tensor, rng: np.random.Generator, settings: Settings
+) -> Tensor:
+    """Which candidates to start from: the best, the best of each branch, and Boltzmann draws.
+
+    Shapes   z (n, p), values (n,) -> long (at most starts + branches,), distinct rows
+    """
+    usable = torch.isfinite(values)
+    if not bool(usable.any()):
+        return torch.arange(min(settings.starts, z.shape[0]), device=z.device)
+    finite = values[usable]
+    spread_of = finite.std(correction=0).clamp_min(torch.finfo(values.dtype).tiny)
+    # Gumbel noise on the weights' logs draws without replacement (Efraimidis & Spirakis 2006).
+    gumbel = torch.from_numpy(rng.gumbel(size=values.shape[0])).to(values)
+    weight = settings.eta * (values - finite.mean()) / spread_of + gumbel
+    weight = torch.where(usable, weight, -torch.inf)
+    weight[values.argmax()] = torch.inf
+    drawn = weight.topk(min(settings.starts, int(usable.sum()))).indices
+    both = torch.cat([drawn, _best_of_branches(domain, z, values, settings.starts)])
+    rows: Tensor = both.unique()  # type: ignore[no-untyped-call]
+    return rows
+
+
+def _truncated_normal(center: Tensor, sigma: float, u: Tensor) -> Tensor:
+    """Normal around each center, cut off at 0 and 1, by its inverse cdf at u."""
+    low = torch.special.ndtr(-center / sigma)
+    high = torch.special.ndtr((1 - center) / sigma)
+    step: Tensor = torch.special.ndtri(low + u * (high - low))
+    return (center + sigma * step).clamp(0.0, 1.0)
+
+
+def _move_levels(
+    domain: Domain, center: Tensor, z: Tensor, rng: np.random.Generator, short: int
+) -> Tensor:
+    """z with some categories drawn anew and some ordered coordinates one level up or down.
+
+    The others stay where the center is; an ordered coordinate of more than `short` levels behaves
+    like a continuous one and keeps its normal step.
+    """
+    j = domain.discrete
+    count, index, kind = domain.count[j], domain.index(center), domain.kind[j]
+    shape = (z.shape[0], domain.n_discrete)
+    moved = _uniform(rng, shape, z) < min(0.5, DISCRETE_MOVES / domain.n_discrete)
+    u = _uniform(rng, shape, z)
+    beside = (index + torch.where(u < 0.5, -1, 1)).clamp_min(0).minimum(count - 1)
+    target = torch.where(kind == LEVELS, beside, (u * count).long())
+    position = domain.positions(torch.where(moved, target, index))
+    long = (kind == LEVELS) & (count > short)
+    z = z.clone()
+    z[:, j] = torch.where(long, z[:, j], position)
+    return z
+
+
+def _uniform(rng: np.random.Generator, shape: tuple[int, int], like: Tensor) -> Tensor:
+    return torch.from_numpy(rng.random(shape)).to(like.device)
+
+
+def _best_of_branches(domain: Domain, z: Tensor, values: Tensor, most: int) -> Tensor:
+    """The best candidate on each level of each category that others depend on, `most` in all."""
+    best: list[Tensor] = []
+    active, index = domain.active(z), domain.index(z)
+    for j in domain.has_children.nonzero().squeeze(-1).tolist():
+        for level in range(int(domain.count[j])):
+            if len(best) == most:
+                break
+            here = active[:, j] & (index[:, int(domain.row[j])] == level) & torch.isfinite(values)
+            if bool(here.any()):
+                best.append(torch.where(here, values, -torch.inf).argmax())
+    return torch.stack(best) if best else torch.zeros(0, dtype=torch.long, device=z.device)

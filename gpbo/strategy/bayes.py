@@ -1,0 +1,189 @@
+"""Bayesian optimization: a Gaussian process and expected improvement, in batches and mixed spaces."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpbo.acquisition.analytic import LogExpectedImprovement
+from gpbo.acquisition.base import Acquisition, SumOfLogs
+from gpbo.acquisition.feasible import LogFeasibility
+from gpbo.acquisition.montecarlo import ConditionalLogExpectedImprovement, normal_base_samples
+from gpbo.errors import FallbackWarning, GpboError
+from gpbo.history import History
+from gpbo.maximizer import Situation, propose
+from gpbo.seeding import generator
+from gpbo.space import Params, Space
+from gpbo.strategy.base import Proposal, Strategy
+from gpbo.strategy.belief import Belief, believe
+from gpbo.strategy.device import check_device, choose, one_thread
+from gpbo.strategy.random import Fresh
+from gpbo.strategy.sobol import sobol_points
+
+BASE_SAMPLES = 128  # of what pending trials may turn out to be
+# What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
+TROUBLE = (RuntimeError, ArithmeticError, MemoryError, GpboError, np.linalg.LinAlgError)
+
+
+@dataclass(frozen=True)
+class Bayes(Strategy):
+    """Expected improvement of a Gaussian process, maximized (Jones, Schonlau & Welch 1998).
+
+    device  "auto", "cpu", "cuda" or "cuda:N"; where a model fails on one, the CPU takes over, then
+            Sobol points, with a warning and a note in the provenance
+    budget  how many trials the study will have, if that is known: a small one starts on fewer points
+    start   how many trials come before the first model; None: a number that suits the space
+
+    Raises   DeviceError  if the device does not exist
+    """
+
+    device: str = "auto"
+    budget: int | None = None
+    start: int | None = None
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
+    @property
+    def name(self) -> str:
+        return "bayes"
+
+    def starts(self, space: Space) -> int:
+        """How many trials come before the first model."""
+        if self.start is not None:
+            return self.start
+        count = min(max(5, len(space.leaves) + 1), 20)
+        return count if self.budget is None else max(1, min(count, self.budget // 4))
+
+    def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
+        first, starts = len(history), self.starts(history.space)
+        begin = n if not history.complete else max(0, min(n, starts - first))
+        proposals = self._start(history, begin, seed)
+        if len(proposals) == n or len(proposals) < begin:
+            return proposals
+        with one_thread():
+            return proposals + self._by_model(history, proposals, n - begin, seed)
+
+    def recommend(self, history: History) -> Params:
+        """The complete trial with the best posterior mean."""
+        complete = history.complete
+        if len(complete) < 2:
+            return history.best.params
+        with one_thread():
+            for device, _ in self._devices(history):
+                try:
+                    belief = believe(history, 0, device, _memory(history))
+                    return complete[int(belief.means().argmax())].params
+                except TROUBLE as error:
+                    _warn(f"recommend: the model failed on {device} ({error}); trying the next")
+        return history.best.params
+
+    def _start(self, history: History, n: int, seed: int) -> list[Proposal]:
+        """The centre of the space, then Sobol points."""
+        fresh = Fresh(history)
+        first, dimension = len(history), len(history.space.leaves)
+        points = sobol_points(dimension, first, n, seed) if n else np.empty((0, dimension))
+        for number, point in enumerate(points, first):
+            if not (number == 0 and fresh.add(np.full(dimension, 0.5))) and not fresh.add(point):
+                fresh.add_random(generator(seed, "start", number))
+        provenance = {"strategy": self.name, "phase": "start"}
+        return [Proposal(params, provenance) for params in fresh.params]
+
+    def _by_model(
+        self, history: History, before: list[Proposal], n: int, seed: int
+    ) -> list[Proposal]:
+        """n proposals of a model, on the first device where it works; else Sobol points."""
+        fallback: str | None = None
+        for device, name in self._devices(history):
+            try:
+                belief = believe(history, seed, device, _memory(history))
+                return self._maximize(history, belief, before, n, seed, name, fallback)
+            except TROUBLE as error:
+                fallback = f"the model failed on {name}: {type(error).__name__}: {error}"
+                _warn(f"ask: {fallback}; falling back")
+        proposals = self._start(history, len(before) + n, seed)[len(before) :]
+        return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
+
+    def _devices(self, history: History) -> Iterator[tuple[torch.device, str]]:
+        device = choose(self.device, len(history))
+        yield device, str(device)
+        if device.type != "cpu":
+            yield torch.device("cpu"), "cpu"
+
+    def _maximize(
+        self,
+        history: History,
+        belief: Belief,
+        before: list[Proposal],
+        n: int,
+        seed: int,
+        device: str,
+        fallback: str | None,
+    ) -> list[Proposal]:
+        """The n points where the acquisition is highest, those `before` in this ask counted in."""
+        rows = np.array([history.space.to_row(p.params) for p in before])
+        rows = rows.reshape(len(before), len(history.space.leaves))
+        pending = torch.cat([belief.pending, belief.pending.new_tensor(rows)])
+        situation = Situation(belief.tried, belief.quality, pending)
+        rng = generator(seed, "maximize", len(history))
+        best = float(belief.means().max())
+        samples = normal_base_samples(BASE_SAMPLES, len(pending) + n, rng, belief.tried.device)
+
+        def acquisition(pending: Tensor) -> Acquisition:
+            improvement: Acquisition = LogExpectedImprovement(belief.posterior, best)
+            if len(pending):
+                improvement = ConditionalLogExpectedImprovement(
+                    belief.posterior, best, pending, samples
+                )
+            if belief.success is None:
+                return improvement
+            return SumOfLogs([improvement, LogFeasibility(belief.success.posterior)])
+
+        z, values = propose(acquisition, belief.domain, n, situation, rng)
+        fresh = Fresh(history)
+        for row in rows:
+            fresh.add(row)
+        made = []
+        for number, (point, value) in enumerate(
+            zip(z, values.tolist(), strict=True), len(history) + len(before)
+        ):
+            # A long integer range is continuous to the maximizer: two points may be one value.
+            if not fresh.add(point.cpu().numpy()):
+                fresh.add_random(generator(seed, "instead", number))
+            mean, sd = belief.predict(point)
+            made.append(
+                {
+                    "strategy": self.name,
+                    "phase": "model",
+                    "mean": mean,
+                    "sd": sd,
+                    "acquisition": value,
+                    "device": device,
+                    "fallback": fallback,
+                }
+            )
+        if made:  # once for each ask: the next fit starts from here
+            made[0] |= {"memory": belief.memory(), "fit": belief.values.report}
+        return [
+            Proposal(params, provenance)
+            for params, provenance in zip(fresh.params[len(rows) :], made, strict=False)
+        ]
+
+
+def _memory(history: History) -> Mapping[str, Any] | None:
+    """What the newest model in the history remembered."""
+    for trial in reversed(history.trials):
+        memory = trial.provenance.get("memory")
+        if memory is not None:
+            return dict(memory)
+    return None
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, FallbackWarning, stacklevel=2)

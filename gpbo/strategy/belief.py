@@ -1,0 +1,126 @@
+"""From a history to what a model believes: the user's trials become tensors, and a fit is made.
+
+Here the towers meet. Values are turned so that larger is better, and standardized; a predicted mean
+goes the other way. Below this file nothing knows of trials, above it nothing knows of tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpbo.history import History
+from gpbo.maximizer import Domain
+from gpbo.seeding import generator
+from gpbo.space import Space
+from gpbo.space.encode import describe
+from gpbo.surrogate.base import Fitted, Posterior
+from gpbo.surrogate.gp import GaussianProcess
+from gpbo.surrogate.target import Target, standardize
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What a fit to a history says.
+
+    Shapes   tried (n, p) and quality (n,): every trial that ended, nan where it failed;
+             pending (m, p); rows in the order of `History.complete`, then `History.failed`
+    """
+
+    domain: Domain
+    tried: Tensor
+    quality: Tensor
+    pending: Tensor
+    values: Fitted  # of the objective, as targets
+    success: Fitted | None  # of labels, 1 where a trial succeeded; None where all did
+    target: Target
+    sign: float  # -1 where the user minimizes
+
+    @property
+    def posterior(self) -> Posterior:
+        """The belief about targets."""
+        return self.values.posterior
+
+    def means(self) -> Tensor:
+        """The posterior mean at every complete trial, in the order of `History.complete`."""
+        complete = self.tried[~torch.isnan(self.quality)]
+        return self.posterior.mean_variance(self.domain.embed(complete))[0]
+
+    def predict(self, z: Tensor) -> tuple[float, float]:
+        """Mean and standard deviation at one point, in the user's units and direction.
+
+        Shapes   z (p,)
+        """
+        mean, variance = self.posterior.mean_variance(self.domain.embed(z.unsqueeze(0)))
+        value, sd = self.target.to_values(mean, variance.sqrt())
+        return self.sign * float(value), float(sd)
+
+    def memory(self) -> dict[str, Any]:
+        """What the next fit starts from; JSON values."""
+        success = None if self.success is None else self.success.memory
+        return {"values": self.values.memory, "success": success}
+
+
+@lru_cache(maxsize=8)
+def domain_of(space: Space, device: torch.device) -> Domain:
+    """The search set of a space, in tensor terms."""
+    columns = describe(space)
+    return Domain.build(
+        [column.kind for column in columns],
+        [column.levels for column in columns],
+        [column.parent for column in columns],
+        [column.branch for column in columns],
+        device,
+    )
+
+
+def believe(
+    history: History, seed: int, device: torch.device, memory: Mapping[str, Any] | None
+) -> Belief:
+    """Fit to everything in the history; `memory` is an earlier belief's, to start from.
+
+    Needs    at least one complete trial
+    Raises   what the fit raises
+    """
+    domain = domain_of(history.space, device)
+    sign = -1.0 if history.direction == "minimize" else 1.0
+    complete, failed = history.complete, history.failed
+    rows = history.rows
+
+    def points(numbers: list[int]) -> Tensor:
+        return domain.snap(torch.tensor(rows[numbers], dtype=torch.float64, device=device))
+
+    def numbers(values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=device)
+
+    good = points([trial.number for trial in complete])
+    tried = torch.cat([good, points([trial.number for trial in failed])])
+    y, target = standardize(sign * numbers([trial.value or 0.0 for trial in complete]))
+    sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
+    noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
+
+    gp = GaussianProcess(groups=domain.groups)
+    memory = memory or {}
+    rng = generator(seed, "fit", len(history))
+    values = gp.fit(domain.embed(good), y, rng, noise=noise, warm=memory.get("values"))
+    success = None
+    if failed:
+        labels = numbers([1.0] * len(complete) + [0.0] * len(failed))
+        rng = generator(seed, "fit success", len(history))
+        success = gp.fit(domain.embed(tried), labels, rng, warm=memory.get("success"))
+    return Belief(
+        domain=domain,
+        tried=tried,
+        quality=torch.cat([y, torch.full_like(tried[len(complete) :, 0], torch.nan)]),
+        pending=points([trial.number for trial in history.pending]),
+        values=values,
+        success=success,
+        target=target,
+        sign=sign,
+    )

@@ -1,0 +1,131 @@
+"""The exact Gaussian belief from a Cholesky factor, in closed form.
+
+Symbols: X (n, d) observed points, K = L L^T their covariance with noise, m the constant mean,
+r = y - m, a = K^-1 r, s the outputscale, k = s M(x, X). Then, without observation noise,
+
+    mean = m + k a,    covariance = s M(x, x) - (L^-1 k^T)^T (L^-1 k^T)
+
+The mean m is the generalized least squares estimate, plugged in: its own uncertainty is left out.
+Source: Rasmussen & Williams 2006, eq. 2.25 and 2.26.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gpbo.errors import ShapeError, explain
+from gpbo.linalg import append_rows, cholesky, solve, solve_lower
+from gpbo.ops.kernel_matrix import matern52
+from gpbo.surrogate.base import Posterior
+from gpbo.surrogate.evidence import Data, whiten
+from gpbo.surrogate.hyperparameters import Hyperparameters
+
+LEAST = 1e-12  # of the outputscale: below this a variance is rounding, and its log must exist
+
+
+@dataclass(frozen=True)
+class GaussianPosterior(Posterior):
+    """The belief of a Gaussian process with given hyperparameters.
+
+    Shapes   x (n, d), lower (n, n), residual and weights (n,), lengthscale (d,): one a column;
+             mean, outputscale and noise are numbers
+    """
+
+    x: Tensor
+    lower: Tensor
+    residual: Tensor
+    weights: Tensor
+    lengthscale: Tensor
+    mean: float
+    outputscale: float
+    noise: float
+    jitter: float
+
+    @classmethod
+    def build(cls, data: Data, values: Hyperparameters) -> GaussianPosterior:
+        """Factorize once; everything that is asked later uses the factor.
+
+        Raises   FactorizationError  if the covariance has nan in it
+        """
+        x, y = data.x, data.y
+        groups = torch.tensor(values.lengthscale, dtype=x.dtype, device=x.device)
+        lengthscale = data.columns(groups)
+        matrix = values.outputscale * matern52(x, None, lengthscale)
+        matrix.diagonal().add_(data.known + values.noise * data.unknown)
+        factor = cholesky(matrix)
+        mean = 0.0
+        if len(y):
+            mean = float(whiten(factor.lower, torch.stack([torch.ones_like(y), y], -1))[1])
+        residual = y - mean
+        return cls(
+            x=x,
+            lower=factor.lower,
+            residual=residual,
+            weights=solve(factor.lower, residual.unsqueeze(-1)).squeeze(-1),
+            lengthscale=lengthscale,
+            mean=mean,
+            outputscale=values.outputscale,
+            noise=values.noise,
+            jitter=float(factor.jitter),
+        )
+
+    def mean_variance(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self._check(x, 1)
+        cross = self._cross(x.reshape(-1, x.shape[-1]))
+        white = solve_lower(self.lower, cross.mT)
+        variance = self.outputscale - white.square().sum(0)
+        variance = variance.clamp_min(LEAST * self.outputscale)
+        mean = self.mean + cross @ self.weights
+        return mean.reshape(x.shape[:-1]), variance.reshape(x.shape[:-1])
+
+    def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self._check(x, 2)
+        cross = self._cross(x.reshape(-1, x.shape[-1]))
+        white = solve_lower(self.lower, cross.mT).mT.reshape(*x.shape[:-1], -1)
+        prior = self.outputscale * matern52(x, None, self.lengthscale)
+        mean = self.mean + cross @ self.weights
+        return mean.reshape(x.shape[:-1]), prior - white @ white.mT
+
+    def condition(self, x: Tensor, y: Tensor | None) -> GaussianPosterior:
+        """As promised by Posterior; the new observations have the learned noise.
+
+        The constant mean stays as it is, so that believing the mean does not move it.
+        Raises   ShapeError  if x is not (m, d), or y not (m,)
+        """
+        x = x.detach()
+        if y is not None and y.shape != x.shape[:1]:
+            got = (tuple(x.shape), tuple(y.shape))
+            raise ShapeError(
+                explain("condition", "x and y do not match", got, expected="(m, d), (m,)")
+            )
+        with torch.no_grad():
+            self._check(x, 2)
+            cross = self._cross(x)
+            new = self.outputscale * matern52(x, None, self.lengthscale)
+            new.diagonal().add_(self.noise)
+            factor = append_rows(self.lower, new, cross)
+            believed = cross @ self.weights if y is None else y.detach() - self.mean
+            residual = torch.cat([self.residual, believed])
+            return replace(
+                self,
+                x=torch.cat([self.x, x]),
+                lower=factor.lower,
+                residual=residual,
+                weights=solve(factor.lower, residual.unsqueeze(-1)).squeeze(-1),
+                jitter=max(self.jitter, float(factor.jitter)),
+            )
+
+    def _cross(self, x: Tensor) -> Tensor:
+        """s M(x, X): (N, d) -> (N, n)."""
+        return self.outputscale * matern52(x, self.x, self.lengthscale)
+
+    def _check(self, x: Tensor, dimensions: int) -> None:
+        d = self.x.shape[-1]
+        if x.ndim < dimensions or x.shape[-1] != d:
+            leading = "..., q" if dimensions == 2 else "..."
+            raise ShapeError(
+                explain("posterior", "x does not fit", tuple(x.shape), expected=f"({leading}, {d})")
+            )

@@ -1,0 +1,150 @@
+"""What is believed about the hyperparameters before there are data, each prior with its source.
+
+Densities are those of the hyperparameter itself, v, and not of its logarithm t in which the fit
+moves. `module()` is the same prior for any GPyTorch model; only it imports GPyTorch.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import gpytorch
+
+Coefficients = tuple[float, float, float, float]
+
+
+class Hyperprior(ABC):
+    """A prior of a positive number v = exp(t), with log density c0 + c1 t + c2 t^2 + c3 v."""
+
+    @property
+    @abstractmethod
+    def mode(self) -> float:
+        """Where the density is highest."""
+
+    @property
+    @abstractmethod
+    def coefficients(self) -> Coefficients:
+        """c0, c1, c2 and c3."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        """Independent values, (size,)."""
+
+    @abstractmethod
+    def module(self) -> gpytorch.priors.Prior:
+        """The same prior as a GPyTorch module, in float64."""
+
+
+@dataclass(frozen=True)
+class LogNormal(Hyperprior):
+    """log(value) is normal."""
+
+    loc: float
+    scale: float
+
+    @property
+    def mode(self) -> float:
+        return math.exp(self.loc - self.scale**2)
+
+    @property
+    def coefficients(self) -> Coefficients:
+        precision = self.scale**-2
+        constant = -math.log(self.scale) - 0.5 * math.log(2 * math.pi)
+        return (
+            constant - 0.5 * precision * self.loc**2,
+            precision * self.loc - 1.0,
+            -0.5 * precision,
+            0.0,
+        )
+
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        return rng.lognormal(self.loc, self.scale, size)
+
+    def module(self) -> gpytorch.priors.Prior:
+        import gpytorch
+
+        return gpytorch.priors.LogNormalPrior(_double(self.loc), _double(self.scale))
+
+
+@dataclass(frozen=True)
+class Gamma(Hyperprior):
+    """Density proportional to v^(concentration - 1) exp(-rate v)."""
+
+    concentration: float
+    rate: float
+
+    @property
+    def mode(self) -> float:
+        return max(self.concentration - 1.0, 1e-3) / self.rate
+
+    @property
+    def coefficients(self) -> Coefficients:
+        shape, rate = self.concentration, self.rate
+        return shape * math.log(rate) - math.lgamma(shape), shape - 1.0, 0.0, -rate
+
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        return rng.gamma(self.concentration, 1.0 / self.rate, size)
+
+    def module(self) -> gpytorch.priors.Prior:
+        import gpytorch
+
+        return gpytorch.priors.GammaPrior(_double(self.concentration), _double(self.rate))
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a hyperparameter may take."""
+
+    low: float
+    high: float
+
+    def clip(self, value: float) -> float:
+        """The nearest value in the range."""
+        return min(max(value, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Priors:
+    """The priors of a Gaussian process, and the ranges that its fit stays in."""
+
+    lengthscale: Hyperprior
+    outputscale: Hyperprior
+    noise: Hyperprior
+    # Past the ends of these ranges the function is noise, or flat, to more than six digits.
+    lengthscale_range: Range = Range(1e-2, 1e5)
+    outputscale_range: Range = Range(1e-3, 1e3)
+    # The floor: a noise variance of 1e-4 is 1 % of the targets' spread, and noiseless problems
+    # stall on it; 1e-6 is Optuna's floor.
+    noise_range: Range = Range(1e-6, 1e1)
+
+    def table(self, d: int) -> Tensor:
+        """The coefficients of d lengthscales, the outputscale and the noise: (4, d + 2)."""
+        rows = [self.lengthscale.coefficients] * d
+        rows += [self.outputscale.coefficients, self.noise.coefficients]
+        return torch.tensor(rows, dtype=torch.float64).T.contiguous()
+
+
+def default_priors(d: int) -> Priors:
+    """Priors for d lengthscales, inputs in the unit cube and standardized targets.
+
+    Source   lengthscale: Hvarfner et al. 2024, arXiv:2402.02229: the median grows with sqrt(d);
+             noise: the same, as in BoTorch 0.18; outputscale: Optuna 5, GPSampler
+    """
+    return Priors(
+        lengthscale=LogNormal(math.sqrt(2) + 0.5 * math.log(max(d, 1)), math.sqrt(3)),
+        outputscale=Gamma(2.0, 1.0),
+        noise=LogNormal(-4.0, 1.0),
+    )
+
+
+def _double(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)

@@ -1,0 +1,127 @@
+"""From objective values to standardized targets, and back: larger is better on both sides.
+
+Objective values of real work span decades on their bad side (a learning rate too high gives a loss
+of 1e7), and a Gaussian process that has to explain those has no eye left for the good ones. So the
+bad tail is tamed first: clipped, and where that is not enough, replaced by its ranks.
+Every step works on any finite doubles: huge offsets, scales of 1e-300, one value of 1e300.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gpbo.errors import ObservationError, explain
+
+WHISKER = 1.5  # Tukey's: of the interquartile range, below the first quartile
+FAR = 5.0  # standard deviations of the good half; beyond, the bad half keeps only its order
+LARGEST, LEAST = sys.float_info.max, math.ulp(0.0)
+
+
+@dataclass(frozen=True)
+class Target:
+    """How values became targets, and the way back: value = center + scale * target.
+
+    `steps` names what was done to the bad tail. The way back undoes center and scale only: it is
+    exact for values above `exact_above`; below, a value reads better than it was.
+    """
+
+    center: float
+    scale: float
+    steps: tuple[str, ...]  # of "winsorize", "half-rank"
+    exact_above: float  # -inf where no step was needed
+
+    def to_values(self, mean: Tensor, sd: Tensor) -> tuple[Tensor, Tensor]:
+        """A belief about targets as one about values.
+
+        Shapes   mean, sd (...) -> (...), (...)
+        Units    targets -> the objective's
+        """
+        value = (self.center + self.scale * mean).clamp(-LARGEST, LARGEST)
+        return value, (self.scale * sd).clamp_max(LARGEST)
+
+    def noise_variance(self, sd: Tensor) -> Tensor:
+        """Known standard deviations of values as variances of targets; nan stays nan.
+
+        Shapes   sd (...) -> (...)
+        Units    the objective's -> targets squared, at most 1e6: more than that is no information
+        """
+        return (sd / self.scale).clamp_max(1e3).square()
+
+
+def standardize(y: Tensor) -> tuple[Tensor, Target]:
+    """Targets with mean 0 and standard deviation 1, with the low tail tamed.
+
+    Values below q1 - 1.5 (q3 - q1) are clipped to it. Where the lower half still reaches beyond 5
+    standard deviations of the upper half, its values become the normal quantiles of their ranks,
+    scaled like the upper half. Order is kept, ties stay ties, and the upper half is only shifted
+    and scaled. Equal values give targets of 0.
+
+    Shapes   y (n,) -> (n,) in float64; n may be 0
+    Raises   ObservationError  if a value is not finite
+    Source   clipping: Tukey 1977; ranks of the bad half: Vizier's half-rank warping, Song et al.
+             2024, arXiv:2408.11527
+    """
+    y = y.detach().double()
+    if not bool(torch.isfinite(y).all()):
+        raise ObservationError(explain("targets", "a value is not finite"))
+    if y.numel() == 0:
+        return y, Target(0.0, 1.0, (), -math.inf)
+    shift = 4 if float(y.abs().max()) > 2.0**1000 else 0  # differences must not overflow
+    y = torch.ldexp(y, torch.tensor(-shift, device=y.device))
+    # The least value of the upper half: whatever the offset, and however far the lower half
+    # reaches, the differences in the upper half stay exact.
+    origin = y.sort().values[y.numel() // 2]
+    v, steps, knee = y - origin, [], -math.inf
+    for name, tame in (("winsorize", _winsorize), ("half-rank", _half_rank)):
+        tamed, bend = tame(v)
+        if bend is not None:
+            v, knee = tamed, max(knee, bend)
+            steps.append(name)
+    size = float(v.abs().max())
+    if size == 0.0:
+        return torch.zeros_like(v), Target(math.ldexp(float(origin), shift), 1.0, (), -math.inf)
+    w = v / size
+    mean = w.mean()
+    sd = _root_mean_square(w - mean)
+    target = Target(
+        center=math.ldexp(float(origin) + size * float(mean), shift),
+        scale=max(math.ldexp(size * float(sd), shift), LEAST),
+        steps=tuple(steps),
+        exact_above=math.ldexp(float(origin) + knee, shift),
+    )
+    return (w - mean) / sd, target
+
+
+def _winsorize(v: Tensor) -> tuple[Tensor, float | None]:
+    """v with its low tail clipped, and where; None where nothing is to clip.
+
+    Where the middle half is one and the same value there is no scale to clip by.
+    """
+    low, high = torch.quantile(v, v.new_tensor([0.25, 0.75])).tolist()
+    bound = low - WHISKER * (high - low)
+    if high == low or float(v.min()) >= bound:
+        return v, None
+    return v.clamp_min(bound), bound
+
+
+def _half_rank(v: Tensor) -> tuple[Tensor, float | None]:
+    """v with its lower half, v < 0, as normal quantiles, and 0; None where it is near enough."""
+    bad = v < 0
+    spread = _root_mean_square(v[~bad])
+    if float(-v.min()) <= FAR * float(spread) or float(spread) == 0.0:
+        return v, None
+    _, which, counts = torch.unique(v, return_inverse=True, return_counts=True)
+    middle = counts.cumsum(0) - 0.5 * counts  # the middle of each value's ranks
+    quantile = torch.special.ndtri(middle / v.numel())[which]
+    return torch.where(bad, spread * quantile, v), 0.0
+
+
+def _root_mean_square(v: Tensor) -> Tensor:
+    """sqrt(mean(v^2)) of any finite numbers, without overflow or underflow."""
+    size = v.abs().max().clamp_min(LEAST)
+    return size * (v / size).square().mean().sqrt()

@@ -1,0 +1,141 @@
+"""Finding, loading, describing and leaving out the compiled library."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+
+from gpbo.errors import DeviceError, FallbackWarning
+from gpbo.ops import library
+from gpbo.ops.kernel_matrix import matern52
+
+CPU = torch.device("cpu")
+X = torch.linspace(0, 1, 12, dtype=torch.float64).reshape(4, 3)
+ONES = torch.ones(3, dtype=torch.float64)
+
+
+@pytest.fixture
+def fresh():
+    """Nothing is loaded before the test, and nothing of what it loads stays."""
+    library._load.cache_clear()
+    yield
+    library._load.cache_clear()
+
+
+@pytest.fixture
+def compiled_path():
+    """The file of the installed CPU library."""
+    path = library.describe()["cpu"]["path"]
+    if path is None:
+        pytest.skip("the compiled library is not installed")
+    return path
+
+
+def test_describe_tells_of_each_device_in_json():
+    told = library.describe()
+    assert json.loads(json.dumps(told)) == told
+    assert set(told) == {"forced_reference", "cpu", "cuda"}
+    for kind in ("cpu", "cuda"):
+        assert set(told[kind]) == {"compiled", "path", "note"}
+        assert told[kind]["compiled"] or told[kind]["note"]
+
+
+@pytest.mark.parametrize(
+    ("value", "forced"), [("1", True), ("yes", True), ("0", False), ("", False)]
+)
+def test_the_environment_leaves_the_work_to_torch(monkeypatch, value, forced):
+    monkeypatch.setenv(library.REFERENCE, value)
+    assert library.describe()["forced_reference"] is forced
+    if forced:
+        assert library.on(CPU) is None
+
+
+def test_a_device_without_a_library_gets_none():
+    assert library.on(torch.device("meta")) is None
+    assert matern52(X.to("meta"), None, ONES.to("meta")).shape == (4, 4)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_missing_library_is_no_reason_to_warn(monkeypatch):
+    want = matern52(X, None, ONES)
+    library._load.cache_clear()
+    monkeypatch.setattr(library, "_find", lambda kind: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = matern52(X, None, ONES)
+    torch.testing.assert_close(got, want, rtol=1e-14, atol=0)
+    told = library.describe()["cpu"]
+    assert told["compiled"] is False
+    assert "not built" in told["note"]
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fELF" + bytes(200)])
+def test_a_broken_library_warns_once_and_torch_does_the_work(monkeypatch, tmp_path, content):
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(content)
+    monkeypatch.delenv(library.REFERENCE, raising=False)
+    monkeypatch.setattr(library, "_find", lambda kind: str(broken))
+    with pytest.warns(FallbackWarning, match="the compiled cpu library: cannot be used"):
+        first = matern52(X, None, ONES)
+    assert torch.equal(matern52(X, None, ONES), first)  # a second warning would be an error
+    assert "cannot be used" in library.describe()["cpu"]["note"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_library_of_another_version_is_not_called(monkeypatch, compiled_path):
+    monkeypatch.delenv(library.REFERENCE, raising=False)
+    monkeypatch.setattr(library, "ABI", library.ABI + 1)
+    library._load.cache_clear()
+    with pytest.warns(FallbackWarning, match="interface version 1 where 2 is needed"):
+        assert library.on(CPU) is None
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_library_that_is_not_ours_is_not_called(monkeypatch):
+    other = shutil.which("python3") and sys.modules["_ctypes"].__file__
+    monkeypatch.delenv(library.REFERENCE, raising=False)
+    monkeypatch.setattr(library, "_find", lambda kind: other)
+    with pytest.warns(FallbackWarning, match="not a gpbo library"):
+        assert library.on(CPU) is None
+
+
+def test_a_status_that_is_not_ok_becomes_an_error(compiled_path):
+    handle = library.Library("cpu", compiled_path)
+    with pytest.raises(DeviceError, match="cpu: a compiled op failed: bad argument"):
+        handle._call(handle._kernel_matrix, CPU, 99, library.Pairs(dtype=7), None, None)
+
+
+def test_importing_the_ops_loads_nothing_and_starts_no_cuda():
+    code = (
+        "import gpbo.ops.kernel_matrix, torch, gpbo.ops.library as l;"
+        "assert l._load.cache_info().currsize == 0;"
+        "assert not torch.cuda.is_initialized();"
+        "assert torch.get_default_dtype() == torch.float32"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=dict(os.environ))
+
+
+def _in_child(queue):
+    queue.put(matern52(X, None, ONES).tolist())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_goes_on_with_the_same_library():
+    want = matern52(X, None, ONES).tolist()
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=_in_child, args=(queue,))
+    child.start()
+    assert queue.get() == want
+    child.join()
+    assert child.exitcode == 0

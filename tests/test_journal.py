@@ -1,0 +1,103 @@
+"""The history in step with a storage that fails at the wrong moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import gpbo
+from gpbo.errors import StorageCorruptError, StorageFullError, StudyError
+from gpbo.history import Event, History
+from gpbo.journal import load_journal
+from gpbo.storage import Storage
+from gpbo.storage.memory import MemoryStorage
+
+
+class Failing(MemoryStorage):
+    """A storage that has no space while `full` is set."""
+
+    full = False
+
+    def transact(self, study: str, after: int, decide: Any) -> list[Event]:
+        def refuse(new: list[Event]) -> list[Event]:
+            events = decide(new)
+            if self.full and events:
+                raise StorageFullError("no space left")
+            return list(events)
+
+        return super().transact(study, after, refuse)
+
+
+def study(storage: Storage, **options: Any) -> gpbo.Optimizer:
+    return gpbo.Optimizer(
+        {"x": gpbo.Float(0, 1)}, strategy="random", seed=0, storage=storage, **options
+    )
+
+
+def test_a_result_that_could_not_be_written_is_written_by_the_next_call() -> None:
+    storage = Failing()
+    opt = study(storage)
+    trial = opt.ask()
+    storage.full = True
+    with pytest.raises(StorageFullError):
+        opt.tell(trial, 0.5)
+    storage.full = False
+    assert [t.value for t in opt.trials] == [0.5]
+    assert [t.value for t in study(storage).trials] == [0.5]
+
+
+def test_telling_again_after_a_full_disk_is_no_conflict() -> None:
+    storage = Failing()
+    opt = study(storage)
+    trial = opt.ask()
+    storage.full = True
+    for _ in range(2):
+        with pytest.raises(StorageFullError):
+            opt.tell(trial, 0.5)
+    storage.full = False
+    opt.tell(trial, 0.5)
+    assert [(t.state, t.value) for t in study(storage).trials] == [("complete", 0.5)]
+
+
+def test_a_result_that_somebody_else_told_meanwhile_is_not_told_twice() -> None:
+    storage = Failing()
+    one, other = study(storage), study(storage)
+    trial = one.ask()
+    storage.full = True
+    with pytest.raises(StorageFullError):
+        one.tell(trial, 0.5)
+    storage.full = False
+    other.tell(0, 0.7)
+    assert [t.value for t in one.trials] == [0.7]
+
+
+def test_a_study_that_does_not_exist_is_named_with_those_that_do() -> None:
+    storage = MemoryStorage()
+    study(storage, study="digits")
+    assert load_journal(storage, "digits").history.study == "digits"
+    with pytest.raises(StudyError, match=r"no such study, got 'digit'; expected one of \['digits'"):
+        load_journal(storage, "digit")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "complete", "trial": 3, "value": 1.0, "at": 0.0},
+        {"event": "ask", "trial": 5, "params": {"x": 0.5}, "at": 0.0, "provenance": {}},
+        {"event": "ask", "trial": 0, "params": {}, "at": 0.0, "provenance": {}},
+        {"event": "explode"},
+        {},
+    ],
+)
+def test_events_that_do_not_follow_are_refused(event: Event) -> None:
+    history = History(gpbo.Space({"x": gpbo.Float(0, 1)}))
+    with pytest.raises(StorageCorruptError, match="makes no sense"):
+        history.apply(event)
+
+
+def test_a_header_that_makes_no_sense_is_refused() -> None:
+    storage = MemoryStorage()
+    storage.create("odd", {"space": {"x": {"type": "florin"}}, "seed": 1, "direction": "up"})
+    with pytest.raises(StorageCorruptError, match="header of study 'odd' makes no sense"):
+        load_journal(storage, "odd")

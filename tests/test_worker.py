@@ -1,0 +1,62 @@
+"""Who owns a pending trial, and what happens when that process has ended."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import gpbo
+from gpbo.worker import is_gone, this_worker
+
+ASK = """
+import sys, gpbo
+opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random", seed=0, storage=sys.argv[1],
+                     keep_trials=sys.argv[2] == "keep")
+trial = opt.ask()
+print(trial.number, trial["x"])
+"""
+
+
+def ask_in_a_process_that_ends(file: Path, keep: str) -> tuple[int, float]:
+    command = [sys.executable, "-c", ASK, str(file), keep]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return int(out[0]), float(out[1])
+
+
+def study(file: Path) -> gpbo.Optimizer:
+    return gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random", seed=0, storage=file)
+
+
+def test_this_process_is_not_gone() -> None:
+    assert not is_gone(this_worker())
+    assert not is_gone(None)
+
+
+def test_a_process_that_ended_is_gone_even_where_its_number_is_used_again() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    worker = {**this_worker(), "pid": child.pid}
+    assert is_gone(worker)  # alive, but it started at another time than the record says
+    child.communicate(b"\n")
+    assert is_gone(worker)
+
+
+def test_a_process_on_another_machine_counts_as_alive() -> None:
+    assert not is_gone({"host": "elsewhere", "pid": 1, "started": "1"})
+
+
+def test_the_trial_of_a_process_that_ended_comes_again(tmp_path: Path) -> None:
+    number, x = ask_in_a_process_that_ends(tmp_path / "runs.db", "lose")
+    trial = study(tmp_path / "runs.db").ask()
+    assert trial is not None
+    assert (trial.number, trial["x"]) == (number, x)
+    assert trial.state == "pending"
+
+
+def test_a_trial_that_is_kept_waits_for_its_tell(tmp_path: Path) -> None:
+    number, _ = ask_in_a_process_that_ends(tmp_path / "runs.db", "keep")
+    opt = study(tmp_path / "runs.db")
+    trial = opt.ask()
+    assert trial is not None
+    assert trial.number == number + 1
+    assert opt.tell(number, 0.5)
