@@ -32,7 +32,15 @@ BUDGET = 30
 SEEDS = (0, 1, 2)
 # A grid that fits the budget can afford few values: 4 learning rates, 3 activations, 2 optimizers.
 GRID = gpbo.Grid(
-    n={"lr": 4, "weight_decay": 1, "dropout": 1, "width": 1, "momentum": 1, "nesterov": 1, "beta1": 1}
+    n={
+        "lr": 4,
+        "weight_decay": 1,
+        "dropout": 1,
+        "width": 1,
+        "momentum": 1,
+        "nesterov": 1,
+        "beta1": 1,
+    }
 )
 STRATEGIES: dict[str, Any] = {"grid": GRID, "random": "random", "bayes": "bayes"}
 
@@ -49,11 +57,11 @@ def tune(strategy: str, seed: int, progress: Progress) -> gpbo.Optimizer:
         budget=BUDGET,
     )
     done = len(opt.trials) - len(opt.pending)
-    bar = progress.add_task(f"{strategy}, seed {seed}", total=BUDGET, completed=done)
-    while done < BUDGET:
+    total = min(BUDGET, opt.size or BUDGET)  # the grid is a little smaller than the budget
+    bar = progress.add_task(f"{strategy}, seed {seed}", total=total, completed=done)
+    while done < total:
         trial = opt.ask()
-        if trial is None:  # the grid has come to its end
-            break
+        assert trial is not None
         model = digits.train(trial.params)
         opt.tell(trial, digits.error(model, "validation"))
         done += 1

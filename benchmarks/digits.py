@@ -22,7 +22,7 @@ EPOCHS = 12
 
 SPACE = gpbo.Space(
     {
-        "lr": gpbo.Float(1e-4, 1.0, log=True),
+        "lr": gpbo.Float(1e-5, 1.0, log=True),
         "weight_decay": gpbo.Float(1e-6, 1e-1, log=True),
         "dropout": gpbo.Float(0.0, 0.8),
         "width": gpbo.Int(8, 128, log=True),

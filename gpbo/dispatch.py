@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from gpbo.history import Event
 from gpbo.journal import Journal
@@ -30,7 +31,8 @@ def hand_out(journal: Journal, strategy: Strategy, wanted: int, *, keep: bool) -
         if not plan:
             break
         numbers += [event["trial"] for event in journal.write(unless_overtaken)]
-    return [journal.history.trials[number] for number in numbers]
+    trials = (journal.history.trials[number] for number in numbers)
+    return [replace(trial, params=dict(trial.params)) for trial in trials]  # the caller's own dict
 
 
 def _plan(journal: Journal, strategy: Strategy, wanted: int, keep: bool) -> list[Event]:

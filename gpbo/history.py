@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gpbo.errors import NoResultsError, StorageCorruptError
+from gpbo.errors import NoResultsError, StorageCorruptError, UnknownTrialError
 from gpbo.space import Lattice, Params, Space
 from gpbo.trial import State, Trial
 
@@ -106,6 +106,16 @@ class History:
     def better(self, a: float, b: float) -> bool:
         """Whether value a is strictly better than value b."""
         return a < b if self.direction == "minimize" else a > b
+
+    def trial(self, number: int) -> Trial:
+        """The trial of this number.
+
+        Raises   UnknownTrialError  if there is none
+        """
+        if not 0 <= number < len(self.trials):
+            has = f"trials 0 .. {len(self.trials) - 1}" if self.trials else "no trials yet"
+            raise UnknownTrialError(f"trial {number} is unknown: study {self.study!r} has {has}")
+        return self.trials[number]
 
     def trials_at(self, row: npt.NDArray[np.float64]) -> list[int]:
         """The numbers of the trials at exactly this point."""

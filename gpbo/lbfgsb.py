@@ -43,7 +43,7 @@ class Settings:
     memory: int = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Minimum:
     """Where each row ended.
 
@@ -243,7 +243,17 @@ def _direction(run: _Run) -> Tensor:
     fits = fits.all(-1, keepdim=True) & ~failed.view(-1, 1, 1)
     if not bool(fits.all()):
         newton = torch.where(fits, newton, _by_cauchy(run, bound, low, high))
+    downhill = (newton * grad).sum(-1) < 0
+    if not bool(downhill.all()):  # rounding or overflow made B useless
+        newton = torch.where(downhill.unsqueeze(-1), newton, _plain(run, ~downhill, low, high))
     return newton.squeeze(1)
+
+
+def _plain(run: _Run, rows: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """A step against the gradient for rows that forget their curvature."""
+    run.curvature.forget(rows.squeeze(-1), run.grad)
+    largest = run.grad.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(low.dtype).tiny)
+    return torch.clamp(-(run.grad / largest).unsqueeze(1), low, high)
 
 
 def _by_cauchy(run: _Run, bound: Tensor, low: Tensor, high: Tensor) -> Tensor:

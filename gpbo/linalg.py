@@ -20,7 +20,7 @@ class FactorizationError(GpboError, ArithmeticError):
     """A matrix has no Cholesky factor, even with the largest jitter on its diagonal."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factor:
     """A lower Cholesky factor and what had to be added to the diagonal to get it.
 

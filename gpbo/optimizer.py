@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, overload
 
-import numpy as np
-
+from gpbo.check import one_of, whole
 from gpbo.dispatch import hand_out
 from gpbo.errors import (
     SpaceExhaustedWarning,
     TrialStateError,
     UnknownTrialError,
-    did_you_mean,
     explain,
     hint_keywords,
 )
@@ -66,8 +65,8 @@ class Optimizer:
         budget: int | None = None,
     ) -> None:
         space = space if isinstance(space, Space) else Space(space)
-        _one_of("direction", direction, ("minimize", "maximize"))
-        _one_of("on_nan", on_nan, ("fail", "raise"))
+        one_of("direction", direction, ("minimize", "maximize"))
+        one_of("on_nan", on_nan, ("fail", "raise"))
         check_seed(seed)
         if not isinstance(study, str) or not study:
             raise TypeError(explain("study", "not a name", study, expected="a non-empty str"))
@@ -117,7 +116,7 @@ class Optimizer:
 
         Raises   TypeError, ValueError  if n is not a whole number in 1 .. 4096
         """
-        wanted = 1 if n is None else _count(n)
+        wanted = 1 if n is None else whole("n", n, 1, MAX_ASK)
         with self._guard():
             trials = hand_out(self._journal, self._strategy, wanted, keep=self._keep_trials)
         if n is None:
@@ -165,7 +164,7 @@ class Optimizer:
         event = read_result(value, self.direction, on_nan="raise").event(number, sd, kind="amend")
 
         def decide() -> list[Event]:
-            if self._known(number).state == "pending":
+            if self._journal.history.trial(number).state == "pending":
                 raise TrialStateError(f"trial {number} is pending: tell it first")
             return [event]
 
@@ -180,8 +179,10 @@ class Optimizer:
         number = self._number(trial)
 
         def decide() -> list[Event]:
-            if self._known(number).state != "pending":
-                raise TrialStateError(f"trial {number} is {self._known(number).state}, not pending")
+            if self._journal.history.trial(number).state != "pending":
+                raise TrialStateError(
+                    f"trial {number} is {self._journal.history.trial(number).state}, not pending"
+                )
             return [{"event": "release", "trial": number}]
 
         with self._guard():
@@ -189,7 +190,7 @@ class Optimizer:
 
     def _told(self, number: int, event: Event) -> list[Event]:
         """The event of a tell; none where the same was told before."""
-        old = self._known(number)
+        old = self._journal.history.trial(number)
         if old.state == "pending":
             return [event]
         if old.value == event.get("value"):  # failed again, for whatever reason, is the same too
@@ -250,7 +251,7 @@ class Optimizer:
         Raises   ObservationError, TypeError  if it does not fit
                  BatchObservationError        naming the rows of a list that do not; none was added
         """
-        _one_of("errors", errors, ("raise", "skip"))
+        one_of("errors", errors, ("raise", "skip"))
 
         def read(params: Mapping[str, Any], value: Any, noise: Any) -> Event:
             point = self.space.check(params, clip=clip)
@@ -369,30 +370,9 @@ class Optimizer:
                     f"{self.study!r}"
                 )
             return trial.number
-        if isinstance(trial, bool) or not isinstance(trial, (int, np.integer)):
+        try:
+            return whole("trial", trial, -sys.maxsize)
+        except TypeError:
             raise TypeError(
                 explain("trial", "not a trial", trial, expected="a Trial or its number")
-            )
-        return int(trial)
-
-    def _known(self, number: int) -> Trial:
-        trials = self._journal.history.trials
-        if not 0 <= number < len(trials):
-            has = f"trials 0 .. {len(trials) - 1}" if trials else "no trials yet"
-            raise UnknownTrialError(f"trial {number} is unknown: study {self.study!r} has {has}")
-        return trials[number]
-
-
-def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}: unknown, got {value!r}. {did_you_mean(value, known)}")
-
-
-def _count(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise TypeError(explain("ask", "n is not a whole number", n))
-    if not 1 <= n <= MAX_ASK:
-        raise ValueError(
-            explain("ask", "n is out of range", n, expected=f"1 .. {MAX_ASK} per call")
-        )
-    return int(n)
+            ) from None

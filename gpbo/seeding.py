@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from gpbo.errors import explain
+from gpbo.check import whole
 
 SEED_LIMIT = 2**63
 
@@ -29,8 +29,4 @@ def check_seed(seed: object) -> int:
     """
     if seed is None:
         return secrets.randbelow(SEED_LIMIT)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-        raise TypeError(explain("seed", "not a whole number", seed, expected="an int or None"))
-    if not 0 <= int(seed) < SEED_LIMIT:
-        raise ValueError(explain("seed", "out of range", seed, expected="0 <= seed < 2**63"))
-    return int(seed)
+    return whole("seed", seed, 0, SEED_LIMIT - 1, rule="0 <= seed < 2**63")

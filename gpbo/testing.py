@@ -21,7 +21,7 @@ from typing import Any
 from gpbo.errors import StorageCorruptError, StudyError
 from gpbo.storage import Decide, Event, Storage
 
-THREADS, ROUNDS = 8, 25
+THREADS, ROUNDS = 8, 10
 
 
 class StorageSuite(ABC):

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: nothing acknowledged is lost, and the study goes on as if nothing was."""
+"""kill -9 at random moments: nothing acknowledged is lost, and the study goes on as planned."""
 
 from __future__ import annotations
 

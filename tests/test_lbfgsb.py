@@ -185,6 +185,15 @@ def test_a_row_that_meets_a_value_that_is_not_finite_steps_back(bad: float) -> N
     torch.testing.assert_close(found.x, torch.full((2, 2), 0.7).double(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
+def test_extreme_scales_of_the_function_neither_loop_nor_give_nan(scale: float) -> None:
+    f, x0 = with_gradient(lambda v: scale * rosenbrock(v)), starts(4, 3, -2, 2)
+    found = run(f, x0, -2, 2, Settings(max_iter=40))
+    assert torch.isfinite(found.x).all()
+    assert (found.value <= f(x0)[0]).all()
+    assert (found.evaluations < 40 * 20).all()
+
+
 def test_a_start_that_is_not_finite_stops_its_row_and_no_other() -> None:
     def f(x: Tensor) -> tuple[Tensor, Tensor]:
         return with_gradient(lambda v: v.log().sum(-1) ** 2)(x)

@@ -8,6 +8,7 @@ import os
 import platform
 import sqlite3
 import sys
+import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,10 @@ def _versions(found: Findings) -> dict[str, str | None]:
 def _import_torch(found: Findings) -> Any:
     """The module torch, None where it cannot be imported; gpytorch is tried with it."""
     try:
-        torch = importlib.import_module("torch")
-        importlib.import_module("gpytorch")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they have to say about themselves
+            torch = importlib.import_module("torch")
+            importlib.import_module("gpytorch")
     except Exception as error:  # whatever a broken installation throws
         found.problem(
             f"the model cannot be loaded: {type(error).__name__}: {error}",

@@ -22,7 +22,7 @@ from gpbo.optimizer import Optimizer
 from gpbo.space import Choice, Space
 from gpbo.space.notation import from_dict
 from gpbo.storage import Storage, open_storage
-from gpbo.storage.base import check_study, no_such_study
+from gpbo.storage.base import check_study
 from gpbo.strategy import NAMES, Strategy, make
 
 DEFAULT = "default"
@@ -141,8 +141,8 @@ def _study_name(args: argparse.Namespace, storage: Storage) -> str:
 def _header(storage: Storage, study: str) -> dict[str, Any]:
     header = storage.header(study)
     if header is None:
-        error = no_such_study(storage.location, study, storage.studies())
-        raise StudyError(f"{error} To make it: --space SPACE.json.".replace("  ", " "))
+        rule, fix = f"one of {storage.studies()}", "To make it, give --space SPACE.json."
+        raise StudyError(explain(storage.location, "no such study", study, expected=rule, fix=fix))
     return header
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from gpbo.check import whole
 from gpbo.errors import (
     NoResultsError,
     ObservationError,
@@ -147,11 +148,8 @@ class _Options:
     catch: type[BaseException] | tuple[type[BaseException], ...]
 
     def __post_init__(self) -> None:
-        n = self.n_trials
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
-            raise TypeError(explain("n_trials", "not a whole number", n))
-        if n is not None and n < 0:
-            raise ValueError(explain("n_trials", "negative", n))
+        if self.n_trials is not None:
+            whole("n_trials", self.n_trials, 0)
         if self.workers != 1:
             fix = "For more, share a study file between processes and call ask and tell in each."
             raise ValueError(explain("workers", "only one here", self.workers, fix=fix))

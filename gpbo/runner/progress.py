@@ -6,7 +6,8 @@ import sys
 from abc import ABC, abstractmethod
 from types import TracebackType
 
-from gpbo.errors import NoResultsError, did_you_mean, explain
+from gpbo.check import one_of
+from gpbo.errors import NoResultsError
 from gpbo.optimizer import Optimizer
 
 
@@ -80,8 +81,5 @@ def open_progress(wanted: str | bool, direction: str, total: int | None) -> Prog
     """
     if isinstance(wanted, bool):
         return Bar(direction, total) if wanted else Silent()
-    if not isinstance(wanted, str):
-        raise TypeError(explain("progress", "unknown", wanted, expected="'auto', True or False"))
-    if wanted != "auto":
-        raise ValueError(f"progress: unknown, got {wanted!r}. {did_you_mean(wanted, ['auto'])}")
+    one_of("progress", wanted, ["auto"])
     return Bar(direction, total) if sys.stderr.isatty() else Silent()

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gpbo.errors import SpaceError, explain, hint_keywords, shorten
-from gpbo.space.parameter import Kind, Parameter, Value, number_for, plain, snap
+from gpbo.errors import SpaceError, explain, hint_keywords
+from gpbo.space.parameter import Kind, Parameter, Value, number_for, outside, plain, snap
 
 TAIL = 1e-6  # an unbounded side is cut where this much probability lies beyond
 NEVER = 1e-9  # integers on a bounded side that are rarer have no coordinate of their own
@@ -111,7 +111,7 @@ class Distribution(Parameter):
         x = number_for(value)
         low, high = (float(bound) for bound in self.frozen.support())
         if not low <= x <= high and not clip:
-            raise ValueError(f"out of bounds, got {shorten(x)}; expected {low} .. {high}")
+            raise ValueError(outside(x, low, high))
         x = min(max(x, low), high)
         if self.discrete:
             if x != int(x) and not clip:
@@ -175,9 +175,10 @@ def check_frozen(value: Any) -> None:
             explain("Distribution", "not a frozen scipy.stats distribution", value, fix=fix)
         )
     family = getattr(scipy.stats, str(getattr(value.dist, "name", None)), None)
-    arguments = (*value.args, *value.kwds.values())
-    if type(family) is not type(value.dist) or any(np.ndim(plain(a)) != 0 for a in arguments):
-        fix = "A study file must be able to name it: use one of scipy.stats with scalar arguments."
+    arguments = [plain(argument) for argument in (*value.args, *value.kwds.values())]
+    scalars = all(isinstance(argument, (int, float)) for argument in arguments)
+    if type(family) is not type(value.dist) or not scalars:
+        fix = "A study file must be able to name it: use one of scipy.stats with plain numbers."
         raise TypeError(explain("Distribution", "not one of scipy.stats by name", value, fix=fix))
 
 

@@ -67,11 +67,11 @@ def read(name: str, entry: Any) -> Parameter:
             f"{name!r}: {entry.__name__} is a class; did you mean {entry.__name__}(...)?"
         )
     if looks_like_distribution(entry):
-        return Distribution(entry)
+        return _named(name, Distribution, entry)
     if isinstance(entry, range) or (getattr(entry, "ndim", 0) == 1 and hasattr(entry, "tolist")):
         entry = list(entry)
     if isinstance(entry, (list, set, frozenset)):
-        return _from_list(name, entry)
+        return _named(name, _from_list, entry)
     entry = plain(entry)
     if entry is None or isinstance(entry, (str, int, float, bool)):
         return Constant(scalar(repr(name), entry))
@@ -95,13 +95,18 @@ def _why_nothing(name: str, entry: Any) -> str:
     return explain(repr(name), wrong, entry, fix=fix)
 
 
-def _from_list(name: str, values: Collection[Any]) -> Parameter:
+def _from_list(values: Collection[Any]) -> Parameter:
     """Ascending numbers have an order that a model can use; anything else is a plain category."""
     numbers = [plain(v) for v in values]
     numeric = len(numbers) > 2 and all(type(v) in (int, float) for v in numbers)
     ascending = numeric and all(a < b for a, b in pairwise(numbers))
+    return Ordinal(values) if ascending else Categorical(values)
+
+
+def _named(name: str, make: Callable[[Any], Parameter], entry: Any) -> Parameter:
+    """The parameter that `make` makes of an entry; an error begins with the entry's name."""
     try:
-        return Ordinal(values) if ascending else Categorical(values)
+        return make(entry)
     except SpaceError as error:
         raise SpaceError(f"{name!r}: {error}") from None
     except TypeError as error:
@@ -145,8 +150,13 @@ def parameter_from_dict(name: str, entry: Any) -> Parameter:
         fix = did_you_mean(kind, _READERS)
         raise SpaceError(explain(repr(name), "unknown type", kind, fix=fix))
     fields = {k: v for k, v in entry.items() if k != "type"}
+    signature = inspect.signature(_READERS[kind])
+    for field in fields:
+        if field not in signature.parameters:
+            hint = did_you_mean(field, signature.parameters)
+            raise SpaceError(f"{name!r}: {kind}: unknown field {field!r}. {hint}")
     try:
-        inspect.signature(_READERS[kind]).bind(**fields)
+        signature.bind(**fields)
         return _READERS[kind](**fields)
     except SpaceError as error:
         raise SpaceError(f"{name!r}: {error}") from None
@@ -171,7 +181,9 @@ def from_json(text: str) -> Space:
     """
     try:
         return from_dict(json.loads(text, object_pairs_hook=_unique))
-    except json.JSONDecodeError as error:
+    except SpaceError:
+        raise
+    except ValueError as error:
         raise SpaceError(f"Space: not JSON: {error}") from None
     except RecursionError:
         raise SpaceError("Space: nested too deep") from None

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from gpbo.errors import GpboWarning, SpaceError, explain, hint_keywords, shorten
+from gpbo.errors import GpboWarning, SpaceError, explain, hint_keywords
 from gpbo.space.parameter import (
     LATTICE,
     Kind,
@@ -21,6 +21,7 @@ from gpbo.space.parameter import (
     flag,
     interval,
     number_for,
+    outside,
     snap,
     whole_number,
 )
@@ -232,7 +233,7 @@ def _inside(x: Any, low: float, high: float, clip: bool) -> Any:
         return x
     if clip:
         return min(max(x, low), high)
-    raise ValueError(f"out of bounds, got {shorten(x)}; expected {_show(low)} .. {_show(high)}")
+    raise ValueError(outside(x, _show(low), _show(high)))
 
 
 def _show(x: float) -> str:
@@ -291,9 +292,9 @@ def _check_step(owner: str, low: float, high: float, step: float) -> None:
     kind = int if owner == "Int" else float
     got = f"got step={_show(step)} for {_show(low)} .. {_show(high)}"
     if width > span:
-        nearest = kind(start + width)
+        nearest = _show(kind(start + width))
         raise SpaceError(
-            f"{owner}: step is larger than the range, {got}; the nearest valid high is {nearest!r}"
+            f"{owner}: step is larger than the range, {got}; the nearest valid high is {nearest}"
         )
     if span % width:
         count = span // width
@@ -301,7 +302,7 @@ def _check_step(owner: str, low: float, high: float, step: float) -> None:
         first, second = (below, above) if high - below <= above - high else (above, below)
         raise SpaceError(
             f"{owner}: the range is not a whole number of steps, {got}; "
-            f"the nearest valid high is {first!r}, the next {second!r}"
+            f"the nearest valid high is {_show(first)}, the next {_show(second)}"
         )
     coarse = span / width <= LATTICE and width >= 4 * math.ulp(max(abs(low), abs(high)))
     if owner == "Float" and not coarse:

@@ -174,7 +174,7 @@ def number_for(value: Any) -> float | int:
     """
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"not a number, got {shorten(value)}")
+        raise ValueError(f"not a number, got {shorten(value)}; expected a number")
     try:
         finite = math.isfinite(value)
     except OverflowError:
@@ -182,3 +182,8 @@ def number_for(value: Any) -> float | int:
     if not finite:
         raise ValueError(f"not finite, got {value!r}")
     return value
+
+
+def outside(value: Any, low: object, high: object) -> str:
+    """What `canonical` says of a value out of bounds."""
+    return f"out of bounds, got {shorten(value)}; expected {low} .. {high}. Or pass clip=True."

@@ -33,6 +33,7 @@ from gpbo.space.parameter import Kind, Parameter, Params, Value, center, interva
 
 Row = npt.NDArray[np.float64]
 MANY_PARAMETERS = 1000
+DEEPEST = 32  # levels of nesting; Python's recursion ends near 100
 
 
 @dataclass(frozen=True, init=False)
@@ -150,6 +151,11 @@ class Space(Mapping[str, Parameter]):
         self._places: dict[str, list[str]] = {}  # by name, the branches in which it stands
         self._walk(self._parameters, -1, -1, "", {}, leaves)
         self.leaves = tuple(leaves)
+        depths = [0]
+        for leaf in leaves:
+            depths.append(depths[leaf.parent + 1] + 1)
+        if max(depths) > DEEPEST:
+            raise SpaceError(f"Space: a Choice in a Choice, {max(depths)} deep; expected {DEEPEST}")
 
     def _walk(
         self,
@@ -311,13 +317,16 @@ class Space(Mapping[str, Parameter]):
             elif fill is not None:
                 out[name] = _fill_in(parameter, params, float(fill.random()))
             else:
-                expected = f"all of {shorten(list(self))}"
-                wrong = f"{name!r} is missing"
-                raise ObservationError(explain("params", wrong, list(params), expected=expected))
+                raise ObservationError(self._why_missing(name, params))
         for name in params:
             if name not in out:
                 raise ObservationError(self._why_inactive(name))
         return out
+
+    def _why_missing(self, name: str, params: Mapping[str, Any]) -> str:
+        needed = [n for n, parameter in self.items() if not isinstance(parameter, Constant)]
+        expected = f"all of {shorten(needed)}"
+        return explain("params", f"{name!r} is missing", list(params), expected=expected)
 
     def _why_inactive(self, name: str) -> str:
         places = " or ".join(dict.fromkeys(self._places[name])).replace("/", " and ")

@@ -68,7 +68,7 @@ class SqliteStorage(Storage):
 
     def studies(self) -> list[str]:
         """The names of all studies, the oldest first."""
-        with self._transaction("BEGIN") as tables, self._errors():
+        with self._transaction() as tables, self._errors():
             return list(tables.studies())
 
     def create(self, study: str, header: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class SqliteStorage(Storage):
         held = self.header(study)  # most often it is there, and reading needs no write lock
         if held is not None:
             return held
-        with self._transaction("BEGIN IMMEDIATE") as tables, self._errors():
+        with self._transaction(write=True) as tables, self._errors():
             known = tables.studies()
             if study in known:
                 body = tables.header(known[study])
@@ -88,7 +88,7 @@ class SqliteStorage(Storage):
     def header(self, study: str) -> dict[str, Any] | None:
         """The header of a study, None if there is no such study."""
         check_study(study)
-        with self._transaction("BEGIN") as tables, self._errors():
+        with self._transaction() as tables, self._errors():
             try:
                 body = tables.header(tables.find(study))
             except StudyError:
@@ -98,14 +98,14 @@ class SqliteStorage(Storage):
     def read(self, study: str, after: int = 0) -> list[Event]:
         """The events whose number is greater than `after`, in order."""
         check_study(study)
-        with self._transaction("BEGIN") as tables, self._errors():
+        with self._transaction() as tables, self._errors():
             bodies = tables.events(tables.find(study), after)
         return self._events(study, after, bodies)
 
     def transact(self, study: str, after: int, decide: Decide) -> list[Event]:
         """The events after `after`: those that were there, then those that `decide` adds."""
         check_study(study)
-        with self._transaction("BEGIN IMMEDIATE") as tables:
+        with self._transaction(write=True) as tables:
             with self._errors():
                 row = tables.find(study)
                 news = self._events(study, after, tables.events(row, after))
@@ -129,14 +129,17 @@ class SqliteStorage(Storage):
             self._drop()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Tables]:
+    def _transaction(self, write: bool = False) -> Iterator[Tables]:
         """The tables, in a transaction that is synced at the end, or undone by any exception."""
         with self._lock:
             no_reentry(self._deciding)
             try:
                 with self._errors():
                     db = self._connection()
-                    db.execute(begin)
+                    if write:
+                        sqlite_file.begin_write(db, self.timeout)
+                    else:
+                        db.execute("BEGIN")
                 yield Tables(db, self.path)
                 with self._errors():
                     db.execute("COMMIT")

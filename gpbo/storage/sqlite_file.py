@@ -17,6 +17,8 @@ APPLICATION_ID = 0x6770626F  # "gpbo"
 SCHEMA = 1
 # Before it, a WAL reset could lose a commit where several processes write (sqlite.org/wal.html).
 WAL_IS_SAFE_SINCE = (3, 51, 3)
+# Seconds between looks at a lock, the longest at first, the shortest after about 5 s of waiting.
+LONGEST_PAUSE, SHORTEST_PAUSE, IMPATIENCE = 0.01, 0.001, 500
 POLL = 0.005  # seconds between attempts to switch the journal mode, which need not wait by itself
 
 # EXTRA syncs the folder too after a commit: a journal that came back after a power cut would undo
@@ -79,6 +81,30 @@ def transaction(db: sqlite3.Connection, begin: str = "BEGIN") -> Iterator[None]:
         if db.in_transaction:
             with suppress(sqlite3.Error):  # a failing file has been reported by now
                 db.execute("ROLLBACK")
+
+
+def begin_write(db: sqlite3.Connection, timeout: float) -> None:
+    """Begin a transaction that may write, once the others that do so have ended.
+
+    SQLite itself looks ever more seldom, so that the longer one waits the less one's chance: of 32
+    busy processes on a slow disk, 11 got no turn in 30 s. Here it is the other way round.
+
+    Raises   sqlite3.OperationalError  if it is still locked after `timeout` seconds
+    """
+    began = time.monotonic()
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                waited = time.monotonic() - began
+                if result_code(error) != BUSY or waited >= timeout:
+                    raise
+            time.sleep(max(SHORTEST_PAUSE, LONGEST_PAUSE - waited / IMPATIENCE))
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
 
 
 def journal_mode(db: sqlite3.Connection) -> str:

@@ -1,4 +1,4 @@
-"""Bayesian optimization: a Gaussian process and expected improvement, in batches and mixed spaces."""
+"""Bayesian optimization: a Gaussian process and expected improvement, in any space and batch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Bayes(Strategy):
 
     device  "auto", "cpu", "cuda" or "cuda:N"; where a model fails on one, the CPU takes over, then
             Sobol points, with a warning and a note in the provenance
-    budget  how many trials the study will have, if that is known: a small one starts on fewer points
+    budget  how many trials the study will have, if known: a small one starts on fewer points
     start   how many trials come before the first model; None: a number that suits the space
 
     Raises   DeviceError  if the device does not exist

@@ -49,8 +49,8 @@ def choose(device: str, observations: int) -> torch.device:
 def one_thread() -> Iterator[None]:
     """Let torch use one thread inside, and what it used before outside.
 
-    The matrices of a fit are small: a second thread makes it 10 to 50 times slower, and takes a core
-    from the training that waits (optuna#6191).
+    The matrices of a fit are small: a second thread makes it 10 to 50 times slower, and takes a
+    core from the training that waits (optuna#6191).
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

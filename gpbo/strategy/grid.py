@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from gpbo.check import whole
 from gpbo.errors import SpaceError, did_you_mean, explain
 from gpbo.history import History
 from gpbo.space import Distribution, Int, Lattice, Parameter, Space
@@ -37,10 +38,7 @@ class Grid(Strategy):
         for count in counts:
             if count is None and not isinstance(self.n, Mapping):
                 continue
-            if isinstance(count, bool) or not isinstance(count, int):
-                raise TypeError(explain("Grid n", "not a whole number", count))
-            if count < 1:
-                raise ValueError(explain("Grid n", "too small", count, expected="n >= 1"))
+            whole("Grid n", count, 1)
 
     def __hash__(self) -> int:
         return hash(tuple(self.n.items()) if isinstance(self.n, Mapping) else self.n)

@@ -43,7 +43,7 @@ class Posterior(ABC):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """What a fit gives: the belief, what to remember for the next fit, and how it went."""
 

@@ -28,7 +28,7 @@ from gpbo.surrogate.prior import Priors
 LEAST_NOISE, MOST_NOISE = 1e-6, 1e6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """What was observed.
 
@@ -56,6 +56,7 @@ class Data:
         x, y = x.detach().double(), y.detach().double()
         noise = torch.full_like(y, torch.nan) if noise is None else noise.detach().double()
         _check(x, y, noise, groups)
+        groups = None if groups is None else groups.to(x.device)
         unknown = torch.isnan(noise)
         known = noise.clamp(LEAST_NOISE, MOST_NOISE).masked_fill(unknown, 0.0)
         n_groups = x.shape[-1] if groups is None else int(groups.max()) + 1 if len(groups) else 0
@@ -66,7 +67,7 @@ class Data:
         return per_column(lengthscale, self.groups, self.x.shape[-1])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """The log posterior of b settings.
 

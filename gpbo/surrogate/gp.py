@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpbo.surrogate.model import ExactGaussianProcess
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GaussianProcess(Surrogate):
     """An exact Gaussian process with a Matern 5/2 kernel and a constant mean.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gpbo.errors import ShapeError, explain
+from gpbo.errors import ShapeError, StudyError, explain
 from gpbo.linalg import append_rows, cholesky, solve, solve_lower
 from gpbo.ops.kernel_matrix import matern52
 from gpbo.surrogate.base import Posterior
@@ -26,7 +26,7 @@ from gpbo.surrogate.hyperparameters import Hyperparameters
 LEAST = 1e-12  # of the outputscale: below this a variance is rounding, and its log must exist
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GaussianPosterior(Posterior):
     """The belief of a Gaussian process with given hyperparameters.
 
@@ -48,9 +48,12 @@ class GaussianPosterior(Posterior):
     def build(cls, data: Data, values: Hyperparameters) -> GaussianPosterior:
         """Factorize once; everything that is asked later uses the factor.
 
-        Raises   FactorizationError  if the covariance has nan in it
+        Raises   StudyError  if the hyperparameters are those of another space
         """
         x, y = data.x, data.y
+        if len(values.lengthscale) != data.n_groups:
+            wrong = f"not a lengthscale for each of {data.n_groups}"
+            raise StudyError(explain("hyperparameters", wrong, values.lengthscale))
         groups = torch.tensor(values.lengthscale, dtype=x.dtype, device=x.device)
         lengthscale = data.columns(groups)
         matrix = values.outputscale * matern52(x, None, lengthscale)
@@ -84,7 +87,7 @@ class GaussianPosterior(Posterior):
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         self._check(x, 2)
         cross = self._cross(x.reshape(-1, x.shape[-1]))
-        white = solve_lower(self.lower, cross.mT).mT.reshape(*x.shape[:-1], -1)
+        white = solve_lower(self.lower, cross.mT).mT.reshape(*x.shape[:-1], len(self.x))
         prior = self.outputscale * matern52(x, None, self.lengthscale)
         mean = self.mean + cross @ self.weights
         return mean.reshape(x.shape[:-1]), prior - white @ white.mT

@@ -116,7 +116,8 @@ def _half_rank(v: Tensor) -> tuple[Tensor, float | None]:
     if float(-v.min()) <= FAR * float(spread) or float(spread) == 0.0:
         return v, None
     _, which, counts = torch.unique(v, return_inverse=True, return_counts=True)
-    middle = counts.cumsum(0) - 0.5 * counts  # the middle of each value's ranks
+    counts = counts.to(v.dtype)
+    middle = counts.cumsum(0) - 0.5 * counts  # of each value's ranks
     quantile = torch.special.ndtri(middle / v.numel())[which]
     return torch.where(bad, spread * quantile, v), 0.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import gpbo
-from tests.cli.conftest import ROOT
+from tests.cli.conftest import ROOT, Gpbo
 
 PAGE = (ROOT / "docs/guide/command-line.md").read_text()
 
@@ -67,7 +67,7 @@ def documented(command: str) -> set[str]:
         ("doctor", "doctor study.db --json"),
     ],
 )
-def test_json_has_the_keys_of_the_page(command: str, line: str, study: Callable) -> None:  # type: ignore[type-arg]
+def test_json_has_the_keys_of_the_page(command: str, line: str, study: Gpbo) -> None:
     said = study(line)
     assert said.code == 0
     for record in said.lines:

@@ -82,7 +82,7 @@ def test_empty_inputs_give_empty_or_unit_matrices(n, m, d):
     assert torch.equal(got, torch.ones(n, m, dtype=torch.float64, device="cuda"))
 
 
-def test_more_tiles_than_a_grid_has_room_for():
+def test_more_matrices_than_a_grid_dimension_holds():
     x = draw(70000, 1, 2, dtype=torch.float32)
     got = matern52(x, draw(2, 2, dtype=torch.float32), torch.ones(2, device="cuda"))
     assert got.shape == (70000, 1, 2)

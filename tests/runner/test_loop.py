@@ -140,13 +140,13 @@ def test_no_result_at_all_is_said() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"n_trials": -1}, ValueError, "n_trials: negative"),
+        ({"n_trials": -1}, ValueError, "n_trials: out of range"),
         ({"n_trials": 2.5}, TypeError, "n_trials: not a whole number"),
         ({"workers": 4}, ValueError, "workers: only one here, got 4"),
         ({"timeout": -3}, ValueError, "timeout: negative"),
         ({"callbacks": [3]}, TypeError, "callbacks: not callable"),
         ({"progress": "yes"}, ValueError, "progress: unknown"),
-        ({"progress": 3}, TypeError, "progress: unknown"),
+        ({"progress": 3}, TypeError, "progress: not a name"),
         ({"n_trial": 3}, TypeError, r"unknown argument 'n_trial'. Did you mean 'n_trials'\?"),
     ],
 )

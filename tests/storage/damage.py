@@ -11,6 +11,7 @@ from gpbo.storage import SqliteStorage
 
 PAGE, SECTOR = 4096, 512
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000")
+STEP = 5  # events a commit, so that the pages of the studies are mixed
 STUDIES = {"digits": 60, "mnist": 25, "empty": 0}
 
 
@@ -28,10 +29,11 @@ def make(path: Path) -> bytes:
     with SqliteStorage(path) as storage:
         for study in STUDIES:
             storage.create(study, header(study))
-        for n in range(max(STUDIES.values())):
+        for first in range(0, max(STUDIES.values()), STEP):
             for study, count in STUDIES.items():
-                if n < count:
-                    storage.transact(study, n, lambda old, study=study, n=n: [event(study, n)])
+                more = [event(study, n) for n in range(first, min(first + STEP, count))]
+                if more:
+                    storage.transact(study, first, lambda old, more=more: more)
     return path.read_bytes()
 
 

@@ -135,8 +135,8 @@ def test_parent_and_children_write_on_after_a_fork_amid_writing_threads(
     assert start(*mode, "fork", path).wait() == 0
     with SqliteStorage(path) as storage:
         events = [event["by"] for event in storage.read(STUDY)]
-    expected = {**{f"thread {n}": 100 for n in range(3)}, **{f"child {n}": 3 for n in range(20)}}
-    assert {who: events.count(who) for who in set(events)} == {**expected, "parent": 20}
+    expected = {**{f"thread {n}": 40 for n in range(3)}, **{f"child {n}": 3 for n in range(10)}}
+    assert {who: events.count(who) for who in set(events)} == {**expected, "parent": 10}
 
 
 @pytest.mark.parametrize("seed", [0])

@@ -19,12 +19,12 @@ SCALARS = (
     | st.text(st.characters())  # half surrogates too
 )
 JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
 )
-RECORDS = st.dictionaries(st.text(), JSON, max_size=5)
+RECORDS = st.dictionaries(st.text(), JSON, max_size=3)
 
 
-@given(st.lists(RECORDS, max_size=4))
+@given(st.lists(RECORDS, max_size=3))
 def test_decode_is_the_inverse_of_encode(records: list[dict]) -> None:
     texts = [encode(record, "event") for record in records]
     assert repr(decode(texts)) == repr(records)

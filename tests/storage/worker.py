@@ -68,7 +68,7 @@ def fill_one(path: str, limit: int, draw: random.Random) -> dict:
         try:
             storage = storage or SqliteStorage(path)
             storage.create(STUDY, {"header": "x" * draw.randrange(5000)})
-            event = {"n": told, "text": "x" * draw.choice([10, 500, 50_000])}
+            event = {"n": told, "text": "x" * draw.choice([10, 500, limit // 6])}
             storage.transact(STUDY, told, lambda old, event=event: [event])
             told += 1
         except StorageFullError as error:
@@ -82,6 +82,8 @@ def fill_one(path: str, limit: int, draw: random.Random) -> dict:
 
 
 def damage_copies(path: str, first: str, count: str) -> None:
+    # Nothing here depends on syncing, and a slow disk would make it long.
+    sqlite_file.SETTINGS = (*sqlite_file.SETTINGS, "PRAGMA synchronous = OFF")
     whole = Path(path).read_bytes()
     copy = Path(f"{path}-copy")
     for seed in range(int(first), int(first) + int(count)):
@@ -101,10 +103,10 @@ def fork(path: str) -> None:
         for _ in range(count):
             at += len(storage.transact(STUDY, at, lambda old: [{"by": who}]))
 
-    threads = [threading.Thread(target=write, args=(f"thread {n}", 100)) for n in range(3)]
+    threads = [threading.Thread(target=write, args=(f"thread {n}", 40)) for n in range(3)]
     for thread in threads:
         thread.start()
-    for n in range(20):
+    for n in range(10):
         child = os.fork()
         if child == 0:
             write(f"child {n}", 3)

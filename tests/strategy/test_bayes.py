@@ -1,4 +1,4 @@
-"""The Bayesian strategy as a user meets it: better than random, never the same point, never dying."""
+"""The Bayesian strategy as a user meets it: better than random, never twice, never dying."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def branin(p: dict[str, Any]) -> float:
 
 
 A = np.array(
-    [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
+    [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14],
+     [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
 )  # fmt: skip
 P = 1e-4 * np.array(
     [[1312, 1696, 5569, 124, 8283, 5886], [2329, 4135, 8307, 3736, 1004, 9991],
@@ -156,7 +157,7 @@ def test_pending_points_are_conditioned_on_and_keep_their_distance() -> None:
 
 @pytest.mark.parametrize("centre", [0.3, 0.55])
 def test_failures_never_repeat_and_later_points_avoid_them(centre: float) -> None:
-    """Two fifths of the box fail; few of the later points may, even with the optimum near the wall."""
+    """Two fifths of the box fail; few later points may, even with the optimum near the wall."""
     opt = study()
     failures = []
     for _ in range(40):
@@ -233,7 +234,9 @@ def test_known_noise_pulls_less_than_exact_values() -> None:
     for opt, sd in ((exact, None), (noisy, 10.0)):
         for k in range(10):
             opt.add({"x": k / 10}, float(k == 5), noise=sd if k == 5 else None)
-    means = [opt._strategy.propose(opt._journal.history, 1, 0)[0].provenance for opt in (exact, noisy)]
+    means = [
+        opt._strategy.propose(opt._journal.history, 1, 0)[0].provenance for opt in (exact, noisy)
+    ]
     assert all(math.isfinite(m["mean"]) for m in means)
     assert noisy.recommend() is not None
 

@@ -37,9 +37,7 @@ def test_sobol_fills_the_cube_more_evenly_than_random() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["random", "sobol"])
-def test_failed_points_are_never_proposed_again(
-    strategy: str, small_space: gpbo.Space
-) -> None:
+def test_failed_points_are_never_proposed_again(strategy: str, small_space: gpbo.Space) -> None:
     opt = gpbo.Optimizer(small_space, strategy=strategy, seed=0)
     points = []
     while (trial := opt.ask()) is not None:

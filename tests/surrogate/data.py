@@ -16,7 +16,8 @@ def problem(n: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     weights = np.exp(-np.arange(d) / 2)
     y = np.sin(5 * x @ weights / weights.sum()) + 2 * (x[:, 0] - 0.4) ** 2
     y = y + 0.05 * rng.standard_normal(n)
-    y = (y - y.mean()) / (y.std() if n > 1 else 1.0)
+    if n > 0:
+        y = (y - y.mean()) / (y.std() if n > 1 else 1.0)
     return torch.from_numpy(x), torch.from_numpy(y)
 
 

@@ -1,0 +1,176 @@
+"""The MAP fit, against SciPy from the same starts, and on data that break other libraries."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import scipy.optimize
+import torch
+from torch import Tensor
+
+from gpbo.lbfgsb import Settings
+from gpbo.seeding import generator
+from gpbo.surrogate import fit as module
+from gpbo.surrogate.evidence import Data, LogPosterior, encode
+from gpbo.surrogate.fit import FitReport, fit
+from gpbo.surrogate.hyperparameters import Hyperparameters
+from gpbo.surrogate.prior import default_priors
+from tests.surrogate.data import problem, values
+
+
+def fitted(
+    x: Tensor, y: Tensor, warm: Hyperparameters | None = None, seed: int = 0
+) -> tuple[Hyperparameters, FitReport]:
+    data = Data.build(x, y)
+    return fit(data, default_priors(data.n_groups), generator(seed, "fit"), warm=warm)
+
+
+@pytest.mark.parametrize(("n", "d"), [(5, 2), (20, 3), (40, 6), (25, 12)])
+def test_a_fit_is_never_worse_than_scipys_from_the_same_starts(n: int, d: int) -> None:
+    x, y = problem(n, d, seed=n)
+    data, priors, warm = Data.build(x, y), default_priors(d), values(d, seed=2)
+    target = LogPosterior(data, priors)
+    _, report = fit(data, priors, generator(3, "fit"), warm=warm)
+    starts = [warm, *module._starts(d, priors, generator(3, "fit"))]
+    box = torch.stack(module._box(data, priors), -1).tolist()
+
+    def negative(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        found = target(torch.from_numpy(theta).unsqueeze(0))
+        return -float(found.value), -found.gradient[0].numpy()
+
+    best = max(
+        -scipy.optimize.minimize(
+            negative, encode(start, x).numpy(), jac=True, method="L-BFGS-B", bounds=box
+        ).fun
+        for start in starts
+    )
+    assert report.log_posterior >= best - 1e-3
+    assert report.starts == 4
+    assert report.gradient_norm < 0.1
+    assert report.fallback is None
+
+
+def test_the_report_is_about_the_numbers_that_are_returned() -> None:
+    x, y = problem(20, 3)
+    found, report = fitted(x, y)
+    again = LogPosterior(Data.build(x, y), default_priors(3))(encode(found, x).unsqueeze(0))
+    assert report.log_posterior == float(again.value)
+    assert report.gradient_norm <= 1e-2
+    assert report.iterations > 3
+    assert report.seconds > 0
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["starts"] == 3
+
+
+def test_hyperparameters_are_recovered_from_plenty_of_data() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.random((150, 2)))
+    truth = Hyperparameters((0.3, 1.5), 1.0, 1e-2)
+    scaled = x / torch.tensor(truth.lengthscale, dtype=torch.float64)
+    s = 5**0.5 * torch.cdist(scaled, scaled)
+    k = (1 + s + s * s / 3) * torch.exp(-s) + 1e-2 * torch.eye(150).double()
+    y = torch.linalg.cholesky(k) @ torch.from_numpy(rng.standard_normal(150))
+    found, _ = fitted(x, y)
+    assert found.lengthscale[0] == pytest.approx(0.3, rel=0.5)
+    assert found.lengthscale[1] > 2 * found.lengthscale[0]
+    assert found.noise == pytest.approx(1e-2, rel=0.5)
+
+
+def test_equal_data_and_generator_give_equal_bits_also_through_json() -> None:
+    x, y = problem(15, 3)
+    first, _ = fitted(x, y)
+    assert fitted(x.clone(), y.clone())[0] == first
+    stored = Hyperparameters.from_dict(json.loads(json.dumps(first.to_dict())))
+    x, y = problem(16, 3)
+    assert fitted(x, y, warm=stored)[0] == fitted(x, y, warm=first)[0]
+
+
+def test_the_generator_advances_equally_with_and_without_a_warm_start() -> None:
+    x, y = problem(6, 2)
+    states = []
+    for warm in (None, values(2)):
+        rng = generator(0, "fit")
+        fit(Data.build(x, y), default_priors(2), rng, warm=warm)
+        states.append(rng.bit_generator.state)
+    assert states[0] == states[1]
+
+
+def test_a_warm_start_at_the_optimum_is_kept_or_beaten() -> None:
+    x, y = problem(20, 3)
+    first, cold = fitted(x, y)
+    _, warm = fitted(x, y, warm=first, seed=5)
+    assert warm.log_posterior >= cold.log_posterior - 1e-9
+
+
+def test_a_warm_start_of_another_space_is_ignored() -> None:
+    x, y = problem(10, 3)
+    found, report = fitted(x, y, warm=values(5))
+    assert report.starts == 3
+    assert found == fitted(x, y)[0]
+
+
+def test_columns_of_a_group_get_one_lengthscale() -> None:
+    x, y = problem(15, 4)
+    data = Data.build(x, y, None, torch.tensor([0, 1, 1, 1]))
+    found, _ = fit(data, default_priors(2), generator(0, "fit"))
+    assert len(found.lengthscale) == 2
+
+
+def ramp(n: int, d: int) -> Tensor:
+    return torch.linspace(0, 1, n, dtype=torch.float64).unsqueeze(-1).expand(n, d).clone()
+
+
+DEGENERATE = {
+    "one": (ramp(1, 3), torch.zeros(1)),
+    "two equal": (torch.zeros(2, 2), torch.tensor([1.0, 1.0])),
+    "duplicates": (ramp(4, 2).repeat(5, 1), torch.arange(4.0).repeat(5) - 1.5),
+    "conflicting duplicates": (torch.zeros(20, 2), torch.linspace(-2, 2, 20)),
+    "constant": (ramp(10, 2), torch.zeros(10)),
+    "nearly equal points": (0.5 + 1e-12 * ramp(15, 3), torch.linspace(-2, 2, 15)),
+    "one far outlier": (ramp(30, 2), torch.eye(30)[4] * 1e6),
+    "huge targets": (ramp(12, 2), torch.linspace(-1, 1, 12).double() * 1e100),
+    "500 dimensions": (problem(12, 500)[0], problem(12, 500)[1]),
+    "no columns": (torch.zeros(5, 0), torch.linspace(-1, 1, 5)),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_data_give_finite_numbers_in_range(name: str) -> None:
+    x, y = DEGENERATE[name]
+    found, report = fitted(x, y)
+    priors = default_priors(max(x.shape[1], 1))
+    for value in found.lengthscale:
+        assert priors.lengthscale_range.clip(value) == value
+    assert priors.outputscale_range.clip(found.outputscale) == found.outputscale
+    assert priors.noise_range.clip(found.noise) == found.noise
+    assert math.isfinite(report.log_posterior)
+    assert report.fallback is None
+
+
+def test_without_data_the_priors_modes_are_taken() -> None:
+    found, report = fitted(torch.zeros(0, 4), torch.zeros(0))
+    assert found.lengthscale == (default_priors(4).lengthscale.mode,) * 4
+    assert report.fallback == "no data: the priors' modes"
+
+
+@pytest.mark.parametrize("warm", [None, values(2)])
+def test_when_nothing_is_finite_the_last_good_numbers_are_taken(
+    warm: Hyperparameters | None,
+) -> None:
+    x, y = problem(6, 2)
+    found, report = fitted(x, y * 1e200, warm=warm)
+    assert found == (warm or module._starts(2, default_priors(2), generator(0, "fit"))[0])
+    assert report.fallback is not None
+    name = "the priors' modes" if warm is None else "the last good hyperparameters"
+    assert name in report.fallback
+    assert report.to_dict()["log_posterior"] is None
+
+
+def test_few_iterations_still_give_an_answer() -> None:
+    x, y = problem(20, 3)
+    few = Settings(max_iter=1)
+    _, report = fit(Data.build(x, y), default_priors(3), generator(0, "fit"), settings=few)
+    assert report.iterations <= 1
+    assert report.fallback is None
