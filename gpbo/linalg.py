@@ -119,7 +119,7 @@ def inverse(lower: Tensor) -> Tensor:
 
     Shapes   lower (..., n, n) -> (..., n, n), symmetric
     """
-    return torch.cholesky_inverse(lower)
+    return torch.cholesky_inverse(lower).mT  # the same numbers, and rows lie together
 
 
 def log_determinant(lower: Tensor) -> Tensor:

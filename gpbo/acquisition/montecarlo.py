@@ -116,9 +116,9 @@ class QLogExpectedImprovement(Acquisition):
         b, q, _ = x.shape
         own = _columns(self.base_samples, self.block.size, q)
         mean, covariance, w = self.block.beside(self.posterior, x)
-        left = w.view(-1, b, q).movedim(0, 1)
+        left = w.view(self.block.size, b, q).movedim(0, 1)
         factor = _factor(covariance - left.mT @ left)
-        shift = (w.mT @ self.block.samples.mT).view(b, q, -1)
+        shift = (w.mT @ self.block.samples.mT).view(b, q, own.shape[0])
         samples = mean.unsqueeze(-1) + shift + factor @ own.mT
         power = _log_power_sum(samples.mT - self.best)
         if self.block.size:

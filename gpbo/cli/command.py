@@ -12,9 +12,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import IO, Any, final
 
@@ -26,6 +25,7 @@ from gpbo.space import Params, Space
 GRACE = 5.0  # seconds from "please end" to "end now", and for output that is still on its way
 TAIL = 2000  # characters of stderr that a failed trial keeps
 PIECE = 1 << 16  # characters read at once where the lines are longer
+STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -80,61 +80,43 @@ class Command:
         Raises   CommandFailed  if it exits with another code than 0, or prints no result
                  CommandError   if it cannot be started
         """
-        words = self.arguments(params)
+        run: _Run | None = None
         try:
-            process = subprocess.Popen(
-                words,
-                env=self.environment(number, params),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,  # so that what it starts can be ended together with it
-            )
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            fix = "A script begins with #!/bin/sh or the like." if "format" in reason else ""
-            raise CommandError(
-                explain(words[0], f"cannot be started: {reason}", fix=fix)
-            ) from error
-        run = _Run.of(process)
-        try:
-            code = process.wait()
+            with _signals_deferred():  # no signal can come between the process and its name
+                run = _Run(self.arguments(params), self.environment(number, params))
+            code = run.process.wait()
         except BaseException:
-            run.end()
+            if run is not None:
+                run.end()
             raise
         run.drain(GRACE)
         return _read(code, run)
 
 
-@dataclass(frozen=True)
+@final
 class _Run:
-    """A running command, and the ends of what it printed."""
+    """A running command, and the ends of what it printed.
 
-    process: subprocess.Popen[str]
-    lines: deque[str]  # the last line of stdout with something in it
-    errors: deque[str]  # the last lines of stderr
-    readers: tuple[threading.Thread, threading.Thread]
+    Raises   CommandError  if it cannot be started
+    """
 
-    @classmethod
-    def of(cls, process: subprocess.Popen[str]) -> _Run:
-        lines: deque[str] = deque(maxlen=1)
-        errors: deque[str] = deque(maxlen=50)
-        readers = (
-            threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True),
-            threading.Thread(target=_forward, args=(process.stderr, errors), daemon=True),
-        )
-        for reader in readers:
+    def __init__(self, words: Sequence[str], environment: dict[str, str]) -> None:
+        self.lines: deque[str] = deque(maxlen=1)  # of stdout: the last with something in it
+        self.errors: deque[str] = deque(maxlen=50)  # of stderr
+        self.process = process = _start(words, environment)
+        self._readers = [
+            threading.Thread(target=_forward, args=ends, daemon=True)
+            for ends in ((process.stdout, self.lines), (process.stderr, self.errors))
+        ]
+        for reader in self._readers:
             reader.start()
-        return cls(process, lines, errors, readers)
 
     def drain(self, seconds: float) -> bool:
         """Wait for the end of its output; False if something that it left behind holds it open."""
         deadline = time.monotonic() + seconds
-        for reader in self.readers:
+        for reader in self._readers:
             reader.join(max(deadline - time.monotonic(), 0.0))
-        return not any(reader.is_alive() for reader in self.readers)
+        return not any(reader.is_alive() for reader in self._readers)
 
     def end(self) -> None:
         """End the command and all that it started: first politely, then for certain."""
@@ -149,6 +131,7 @@ class _Run:
             if not ended:
                 self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
                 self.process.wait()
+                self.drain(GRACE)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -156,6 +139,44 @@ class _Run:
                 os.killpg(self.process.pid, number)
             else:
                 self.process.send_signal(number)
+
+
+def _start(words: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # so that what it starts can be ended together with it
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        fix = "A script begins with #!/bin/sh or the like." if "format" in reason else ""
+        raise CommandError(explain(words[0], f"cannot be started: {reason}", fix=fix)) from error
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Let what stops a run come through at the end of the block, and not within it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which signals never interrupt
+        return
+    came: list[tuple[int, Any]] = []
+    handlers: dict[int, Any] = {n: signal.getsignal(n) for n in STOPPING}
+    handlers = {n: handler for n, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number, frame in came:
+        handlers[number](number, frame)
 
 
 def _forward(stream: IO[str], kept: deque[str]) -> None:

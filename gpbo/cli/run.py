@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, final
 
-from gpbo.cli.command import Command, CommandFailed
+from gpbo.cli.command import STOPPING, Command, CommandFailed
 from gpbo.cli.study import Setup, set_up
 from gpbo.cli.text import as_table, first_line, print_json
 from gpbo.errors import NoResultsError, ObservationError, TooManyFailuresError
@@ -122,15 +122,15 @@ class _Stopping:
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may
             return
-        numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-        before = [(n, signal.getsignal(n)) for n in numbers]
-        wanted = [n for n, old in before if old is not signal.SIG_IGN]  # as under nohup
+        before = {number: signal.getsignal(number) for number in STOPPING}
+        # What is ignored stays ignored, as under nohup.
+        before = {n: old for n, old in before.items() if callable(old) or old == signal.SIG_DFL}
         try:
-            for number in wanted:
+            for number in before:
                 signal.signal(number, self._stop)
             yield
         finally:
-            for number, old in before:
+            for number, old in before.items():
                 signal.signal(number, old)
 
     def _stop(self, number: int, frame: Any) -> None:

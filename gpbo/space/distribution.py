@@ -39,13 +39,8 @@ class Distribution(Parameter):
     def __init__(self, frozen: Any) -> None:
         check_frozen(frozen)
         object.__setattr__(self, "frozen", frozen)
-        if self.discrete and self._heavy():
-            fix = "Use gpbo.Int(low, high, log=True)."
-            raise SpaceError(explain(self._title(), "its variance is infinite", fix=fix))
-        try:
+        with np.errstate(all="ignore"):  # an overflow is reported below, in our own words
             low, high = self._cut()
-        except (ValueError, RuntimeError) as error:
-            raise SpaceError(explain(self._title(), f"SciPy finds no quantile: {error}")) from None
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             fix = "Check its arguments."
             raise SpaceError(explain(self._title(), "no proper range", (low, high), fix=fix))
@@ -55,23 +50,24 @@ class Distribution(Parameter):
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "high", high)
 
-    def _heavy(self) -> bool:
-        """Whether SciPy's search for a quantile in the tail would take for ever."""
-        with np.errstate(all="ignore"):
-            return float(self.frozen.var()) == math.inf
-
     def _cut(self) -> tuple[float, float]:
         """The ends of the range that has coordinates."""
         quantile = self.frozen.ppf
+        if self.discrete and self.frozen.var() == math.inf:  # finding a quantile may take for ever
+            fix = "Use gpbo.Int(low, high, log=True)."
+            raise SpaceError(explain(self._title(), "its variance is infinite", fix=fix))
         low, high = (float(bound) for bound in self.frozen.support())
-        if math.isinf(low):
-            low = float(quantile(TAIL))
-        elif self.discrete:
-            low = max(low, float(quantile(NEVER)))
-        if math.isinf(high):
-            high = float(quantile(1 - TAIL))
-        elif self.discrete:
-            high = min(high, float(quantile(1 - NEVER)))
+        try:
+            if math.isinf(low):
+                low = float(quantile(TAIL))
+            elif self.discrete:
+                low = max(low, float(quantile(NEVER)))
+            if math.isinf(high):
+                high = float(quantile(1 - TAIL))
+            elif self.discrete:
+                high = min(high, float(quantile(1 - NEVER)))
+        except (ValueError, RuntimeError) as error:
+            raise SpaceError(explain(self._title(), f"SciPy finds no quantile: {error}")) from None
         return low, high
 
     @property

@@ -155,7 +155,8 @@ class Space(Mapping[str, Parameter]):
         for leaf in leaves:
             depths.append(depths[leaf.parent + 1] + 1)
         if max(depths) > DEEPEST:
-            raise SpaceError(f"Space: a Choice in a Choice, {max(depths)} deep; expected {DEEPEST}")
+            expected = f"at most {DEEPEST} levels of Choice"
+            raise SpaceError(explain("Space", "nested too deep", max(depths), expected=expected))
 
     def _walk(
         self,

@@ -12,9 +12,11 @@ setting, so the gradient has no term for it (Rasmussen & Williams 2006, eq. 2.41
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gpbo.errors import ObservationError, ShapeError, explain
@@ -62,6 +64,12 @@ class Data:
         n_groups = x.shape[-1] if groups is None else int(groups.max()) + 1 if len(groups) else 0
         return cls(x, y, known, unknown.double(), groups, n_groups)
 
+    def rows(self, index: NDArray[np.int64]) -> Data:
+        """Some of the observations."""
+        at = torch.from_numpy(index).to(self.x.device)
+        known, unknown = self.known[at], self.unknown[at]
+        return replace(self, x=self.x[at], y=self.y[at], known=known, unknown=unknown)
+
     def columns(self, lengthscale: Tensor) -> Tensor:
         """The lengthscale of each column: (..., n_groups) -> (..., d)."""
         return per_column(lengthscale, self.groups, self.x.shape[-1])
@@ -107,15 +115,15 @@ class LogPosterior:
         white, _ = whiten(factor.lower, self._sides)
         fit = (white * white).sum(-1)
         a = torch.linalg.solve_triangular(factor.lower.mT, white.unsqueeze(-1), upper=True)
-        w = torch.baddbmm(inverse(factor.lower), a, a.mT, alpha=-1)
-        weight = w * (-0.5 * scale).unsqueeze(-1)
-        (slope,) = torch.autograd.grad(unit, leaf, weight)
+        w = torch.addcmul(inverse(factor.lower), a, a.mT, value=-1)
+        (slope,) = torch.autograd.grad(unit, leaf, w)
+        slope = -0.5 * scale * lengthscale * slope
         # s M is K without its diagonal's extras, and sum(W * K) = n - (y - m) a: no n x n pass.
         diagonal = w.diagonal(dim1=-2, dim2=-1)
         extra = (diagonal * (noise + factor.jitter.unsqueeze(-1))).sum(-1)
         for_scale = 0.5 * (fit - white.shape[-1] + extra)
         for_noise = -0.5 * (diagonal * learned).sum(-1)
-        slope = torch.cat([slope * lengthscale, torch.stack([for_scale, for_noise], -1)], -1)
+        slope = torch.cat([slope, torch.stack([for_scale, for_noise], -1)], -1)
         value = self._constant - 0.5 * (fit + log_determinant(factor.lower))
         c0, c1, c2, c3 = self._prior
         prior = c0 + theta * (c1 + theta * c2) + values * c3

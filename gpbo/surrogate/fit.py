@@ -18,6 +18,9 @@ from gpbo.surrogate.prior import Priors
 
 # The log posterior is summed over the observations: 1e-2 leaves it about 1e-4 below its maximum.
 SETTINGS = Settings(max_iter=200, gradient_tolerance=1e-2, value_tolerance=1e-9)
+# Four times faster at 600 and 1000 observations than all starts on all of them, to the same
+# optimum. At 250 it lost more than 0.1 of log posterior on 3 of 36 problems, hence the distance.
+MANY, SOME = 400, 256
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,20 @@ def fit(
     """The hyperparameters that maximize the log posterior, and how they were found.
 
     Starts from `warm` (where it has the right number of lengthscales), from the priors' modes, from
-    a lengthscale of sqrt(d), and from a draw of the priors, all in one batch. Never raises for a
-    numerical reason: without a finite value it falls back to `warm`, or else to the modes.
+    a lengthscale of sqrt(d), and from a draw of the priors, all in one batch. With more than MANY
+    observations the last three are tried on SOME of them, and only their best goes on. Never raises
+    for a numerical reason: without a finite value it falls back to `warm`, or else to the modes.
 
     Needs    rng: always drawn from equally, whether or not there is a warm start
     """
     began = time.perf_counter()
-    starts = _starts(data.n_groups, priors, rng)
-    if warm is not None and len(warm.lengthscale) == data.n_groups:
-        starts = [warm, *starts]
+    if warm is not None and len(warm.lengthscale) != data.n_groups:
+        warm = None
+    starts = _starts(data, priors, rng, settings)
     if data.y.numel() == 0:
-        modes = starts[-3]
-        return modes, FitReport(0, 0.0, 0.0, 0.0, 0.0, 0, "no data: the priors' modes")
+        return starts[0], FitReport(0, 0.0, 0.0, 0.0, 0.0, 0, "no data: the priors' modes")
+    if warm is not None:
+        starts = [warm, *starts]
     target = LogPosterior(data, priors)
     box = _box(data, priors)
 
@@ -76,9 +81,8 @@ def fit(
     best = int(found.value.nan_to_num(nan=torch.inf).argmin())
     chosen, fallback = decode(found.x[best], priors), None
     if not bool(torch.isfinite(found.value[best])):
-        chosen = starts[0]
-        name = "the last good hyperparameters" if len(starts) == 4 else "the priors' modes"
-        fallback = f"no start has a finite log posterior: {name}"
+        name = "the priors' modes" if warm is None else "the last good hyperparameters"
+        chosen, fallback = starts[0], f"no start has a finite log posterior: {name}"
     # A report on the numbers that leave the fit, not on the minimizer's last point.
     theta = encode(chosen, data.x).unsqueeze(0)
     evidence = target(theta)
@@ -94,7 +98,14 @@ def fit(
     return chosen, report
 
 
-def _starts(groups: int, priors: Priors, rng: np.random.Generator) -> list[Hyperparameters]:
+def _starts(
+    data: Data, priors: Priors, rng: np.random.Generator, settings: Settings
+) -> list[Hyperparameters]:
+    """The starts that need no earlier fit."""
+    n, groups = data.y.numel(), data.n_groups
+    if n > MANY:
+        part = data.rows(np.sort(rng.choice(n, SOME, replace=False)))
+        return [fit(part, priors, rng, settings=settings)[0]]
     scale, noise = priors.outputscale.mode, priors.noise.mode
     modes = Hyperparameters((priors.lengthscale.mode,) * groups, scale, noise)
     long = Hyperparameters((math.sqrt(max(groups, 1)),) * groups, scale, noise)

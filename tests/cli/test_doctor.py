@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +51,18 @@ def test_reference_code_that_is_forced_is_a_note(
     said = gpbo("doctor --json")
     assert said.code == 0
     assert "GPBO_REFERENCE is set: compiled code is not used" in said.json["notes"]
+
+
+def test_every_gpu_is_listed_with_its_memory(gpbo: Gpbo, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(name="Some GPU", total_memory=80 * 2**30)
+    cuda = SimpleNamespace(
+        is_available=lambda: True, device_count=lambda: 2, get_device_properties=lambda k: card
+    )
+    found = doctor.Findings()
+    devices = doctor._devices(SimpleNamespace(cuda=cuda), found)
+    assert [device["name"] for device in devices] == ["cpu", "cuda:0", "cuda:1"]
+    assert doctor._device_line(devices[2]) == "cuda:1: Some GPU, 80 GiB"
+    assert not found.notes
 
 
 def test_a_library_that_cannot_be_used_is_a_problem(

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from gpbo.storage import sqlite_file
 
 pytest.register_assert_rewrite("gpbo.testing")
 
@@ -17,6 +20,12 @@ ROOT = WORKER.parents[2]
 NOBODY = 65534
 
 Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(autouse=True)
+def _rollback_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test the same on every SQLite: a rollback journal, unless a test asks for a WAL."""
+    monkeypatch.setattr(sqlite_file, "WAL_IS_SAFE_SINCE", (99, 0, 0))
 
 
 @pytest.fixture
@@ -42,17 +51,13 @@ def start() -> Iterator[Start]:
 
 
 @pytest.fixture
-def nobody(tmp_path: Path) -> Iterator[Path]:
+def nobody() -> Iterator[Path]:
     """A folder of a user without special rights, who is the one that runs the test."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        if folder.stat().st_uid == os.geteuid():
-            folder.chmod(0o755)
-    home = tmp_path / "home"
-    home.mkdir()
     was = os.geteuid()
-    if was == 0:
-        os.chown(home, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-    yield home
-    home.chmod(0o700)
-    os.seteuid(was)
+    with TemporaryDirectory() as folder:
+        if was == 0:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        yield Path(folder)
+        os.chmod(folder, 0o700)
+        os.seteuid(was)

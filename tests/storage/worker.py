@@ -7,7 +7,7 @@
     worker.py fork FILE                    fork while threads write; the children write too
     worker.py crash FILE TABLE             die amid a transaction that has begun to change the file
 
-A first word `wal` makes it use a WAL, as a newer SQLite would.
+A first word `wal` makes it use a WAL, as a newer SQLite would; else it has a rollback journal.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def crash(path: str, table: str) -> None:
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    if words[0] == "wal":
-        sqlite_file.WAL_IS_SAFE_SINCE = (3, 0, 0)
-        words = words[1:]
+    wal = words[0] == "wal"
+    sqlite_file.WAL_IS_SAFE_SINCE = (3, 0, 0) if wal else (99, 0, 0)
+    words = words[wal:]
     calls = {"append": append, "create": create, "fill": fill, "fork": fork, "crash": crash}
     {**calls, "damage": damage_copies}[words[0]](*words[1:])

@@ -34,7 +34,7 @@ def test_a_fit_is_never_worse_than_scipys_from_the_same_starts(n: int, d: int) -
     data, priors, warm = Data.build(x, y), default_priors(d), values(d, seed=2)
     target = LogPosterior(data, priors)
     _, report = fit(data, priors, generator(3, "fit"), warm=warm)
-    starts = [warm, *module._starts(d, priors, generator(3, "fit"))]
+    starts = [warm, *module._starts(data, priors, generator(3, "fit"), module.SETTINGS)]
     box = torch.stack(module._box(data, priors), -1).tolist()
 
     def negative(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -118,6 +118,23 @@ def test_columns_of_a_group_get_one_lengthscale() -> None:
     assert len(found.lengthscale) == 2
 
 
+def test_many_observations_are_fitted_by_way_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = problem(90, 3)
+    noise = torch.full((90,), torch.nan)
+    noise[::2] = 0.01
+    data = Data.build(x, y, noise)
+    whole, all_starts = fit(data, default_priors(3), generator(0, "fit"))
+    monkeypatch.setattr(module, "MANY", 60)
+    monkeypatch.setattr(module, "SOME", 50)
+    found, report = fit(data, default_priors(3), generator(0, "fit"))
+    assert (report.starts, all_starts.starts) == (1, 3)
+    assert report.log_posterior == pytest.approx(all_starts.log_posterior, abs=1e-3)
+    assert found.lengthscale == pytest.approx(whole.lengthscale, rel=0.05)
+    _, report = fit(data, default_priors(3), generator(0, "fit"), warm=whole)
+    assert report.starts == 2
+    assert report.log_posterior >= all_starts.log_posterior - 1e-9
+
+
 def ramp(n: int, d: int) -> Tensor:
     return torch.linspace(0, 1, n, dtype=torch.float64).unsqueeze(-1).expand(n, d).clone()
 
@@ -161,7 +178,9 @@ def test_when_nothing_is_finite_the_last_good_numbers_are_taken(
 ) -> None:
     x, y = problem(6, 2)
     found, report = fitted(x, y * 1e200, warm=warm)
-    assert found == (warm or module._starts(2, default_priors(2), generator(0, "fit"))[0])
+    priors = default_priors(2)
+    modes = Hyperparameters((priors.lengthscale.mode,) * 2, 1.0, priors.noise.mode)
+    assert found == (warm or modes)
     assert report.fallback is not None
     name = "the priors' modes" if warm is None else "the last good hyperparameters"
     assert name in report.fallback
