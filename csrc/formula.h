@@ -1,34 +1,94 @@
-// The kernels as formulas of the squared distance, each written once for host and device.
+// The kernels as formulas of the squared distance, each written once: for a number on a device and
+// for a vector of numbers on the host (T the number, V either).
 //
 // r2: squared distance after dividing by the lengthscales, >= 0. r2, not r, keeps the slope finite
-// at 0. A new kernel is two functions, a tag with them, and its name in gpbo.h.
+// at 0; where it is infinite all the same (Matern 1/2), it counts as 0 there.
+// A new kernel is one struct, its name in gpbo.h and a line in for_kernel. What a caller does not
+// use of the three results is not computed.
 #pragma once
 
+#include "include/gpbo.h"
 #include "scalar.h"
 
 namespace gpbo {
-
-template <typename T>
-GPBO_HD T matern52(T r2) {
-  const T s = std::sqrt(T(5) * at_most(r2, T(kFar)));
-  return (T(1) + s + s * s / T(3)) * exp_negative(-s);
-}
-
-template <typename T>
-GPBO_HD T matern52_dr2(T r2) {
-  const T s = std::sqrt(T(5) * at_most(r2, T(kFar)));
-  return T(-5) / T(6) * (T(1) + s) * exp_negative(-s);
-}
+namespace GPBO_ISA {
 
 struct Matern52 {
-  template <typename T>
-  static GPBO_HD T value(T r2) {
-    return matern52(r2);
-  }
-  template <typename T>
-  static GPBO_HD T slope(T r2) {
-    return matern52_dr2(r2);
+  template <typename T, typename V>
+  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
+    const V s = root(T(5) * at_most(r2, T(kFar)));
+    const V decay = exp_negative(-s);
+    value = (T(1) + s + s * s * T(1.0 / 3.0)) * decay;
+    slope = T(-5.0 / 6.0) * (T(1) + s) * decay;
+    by_shape = V(T(0));
   }
 };
 
+struct Matern32 {
+  template <typename T, typename V>
+  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
+    const V s = root(T(3) * at_most(r2, T(kFar)));
+    const V decay = exp_negative(-s);
+    value = (T(1) + s) * decay;
+    slope = T(-1.5) * decay;
+    by_shape = V(T(0));
+  }
+};
+
+struct Matern12 {
+  template <typename T, typename V>
+  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
+    const V r = root(at_most(r2, T(kFar)));
+    value = exp_negative(-r);
+    slope = over(T(-0.5) * value, r);
+    by_shape = V(T(0));
+  }
+};
+
+struct Rbf {
+  template <typename T, typename V>
+  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
+    value = exp_negative(T(-0.5) * at_most(r2, T(kFar)));
+    slope = T(-0.5) * value;
+    by_shape = V(T(0));
+  }
+};
+
+struct RationalQuadratic {
+  template <typename T, typename V>
+  static GPBO_HD void at(V r2, T alpha, V& value, V& slope, V& by_shape) {
+    const V u = at_most(at_most(r2, kFarthest<T>) * (T(0.5) / alpha), kFarthest<T>);
+    const V l = log1p_positive(u);
+    const V shrink = V(T(1)) / (T(1) + u);
+    value = exp_negative(T(-1) * alpha * l);
+    slope = T(-0.5) * value * shrink;
+    by_shape = value * (u * shrink - l);
+  }
+};
+
+// Calls `use` with the struct of a kernel; false for an unknown one.
+template <typename Use>
+GPBO_HD bool for_kernel(int kernel, Use&& use) {
+  switch (kernel) {
+    case GPBO_MATERN52:
+      use(Matern52{});
+      return true;
+    case GPBO_MATERN32:
+      use(Matern32{});
+      return true;
+    case GPBO_MATERN12:
+      use(Matern12{});
+      return true;
+    case GPBO_RBF:
+      use(Rbf{});
+      return true;
+    case GPBO_RATIONAL_QUADRATIC:
+      use(RationalQuadratic{});
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace GPBO_ISA
 }  // namespace gpbo

@@ -49,6 +49,7 @@ class History:
         self._of_state: dict[str, dict[int, None]] = {"pending": {}, "complete": {}, "failed": {}}
         self._points: dict[bytes, list[int]] = {}
         self._rows = np.empty((FIRST_ROWS, len(space.leaves)))
+        self._encoded = 0  # how many trials are in the two above: `best` and `tell` need neither
         self._best: Trial | None = None
 
     def __len__(self) -> int:
@@ -86,6 +87,7 @@ class History:
     @property
     def rows(self) -> npt.NDArray[np.float64]:
         """The coordinates of all trials by number, shape (n, leaves), nan where inactive."""
+        self._encode()
         return self._rows[: len(self.trials)]
 
     @property
@@ -119,17 +121,36 @@ class History:
 
     def trials_at(self, row: npt.NDArray[np.float64]) -> list[int]:
         """The numbers of the trials at exactly this point."""
+        self._encode()
         return self._points.get(row.tobytes(), [])
 
     @property
     def distinct(self) -> int:
         """How many different points were proposed or added."""
+        self._encode()
         return len(self._points)
 
     @cached_property
     def lattice(self) -> Lattice | None:
         """Every point of the space where they are countable, else None."""
         return Lattice.of(self.space)
+
+    def _encode(self) -> None:
+        """Bring the rows up to date with the trials."""
+        for number in range(self._encoded, len(self.trials)):
+            params = self.trials[number].params
+            try:
+                row = self.space.to_row(params)
+            except (KeyError, TypeError, ValueError) as error:
+                raise StorageCorruptError(
+                    f"study {self.study!r}: the params of trial {number} do not fit the space "
+                    f"({error!r}), got {params!r:.200}"
+                ) from error
+            if number == len(self._rows):
+                self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+            self._rows[number] = row
+            self._points.setdefault(row.tobytes(), []).append(number)
+        self._encoded = len(self.trials)
 
     def _in(self, state: State) -> list[Trial]:
         return [self.trials[number] for number in self._of_state[state]]
@@ -174,11 +195,6 @@ class History:
         number = event["trial"]
         if number != len(self.trials):
             raise ValueError(f"trial {number} follows trial {len(self.trials) - 1}")
-        row = self.space.to_row(event["params"])
-        if number == len(self._rows):
-            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
-        self._rows[number] = row
-        self._points.setdefault(row.tobytes(), []).append(number)
         self.trials.append(
             Trial(
                 number,

@@ -85,7 +85,6 @@ def test_a_study_that_does_not_exist_is_named_with_those_that_do() -> None:
     [
         {"event": "complete", "trial": 3, "value": 1.0, "at": 0.0},
         {"event": "ask", "trial": 5, "params": {"x": 0.5}, "at": 0.0, "provenance": {}},
-        {"event": "ask", "trial": 0, "params": {}, "at": 0.0, "provenance": {}},
         {"event": "explode"},
         {},
     ],

@@ -20,23 +20,33 @@ extern "C" {
 #endif
 
 /* Raised by one with every change to this file; gpbo/ops/library.py asks for its own number. */
-#define GPBO_ABI 1
+#define GPBO_ABI 2
 
 enum gpbo_status {
   GPBO_OK = 0,
   GPBO_BAD_ARGUMENT = 1,
   GPBO_OUT_OF_MEMORY = 2,
-  GPBO_CUDA_ERROR = 1000 /* plus the cudaError_t */
+  GPBO_BAD_LENGTHSCALE = 3, /* nan or not positive; nothing was computed (CPU only) */
+  GPBO_BAD_SHAPE = 4,       /* the same for the kernel's shape */
+  GPBO_CUDA_ERROR = 1000    /* plus the cudaError_t */
 };
 
 enum gpbo_dtype { GPBO_FLOAT32 = 0, GPBO_FLOAT64 = 1 };
 
-enum gpbo_kernel { GPBO_MATERN52 = 0 };
+enum gpbo_kernel {
+  GPBO_MATERN52 = 0,
+  GPBO_MATERN32 = 1,
+  GPBO_MATERN12 = 2,
+  GPBO_RBF = 3,
+  GPBO_RATIONAL_QUADRATIC = 4 /* its shape is alpha */
+};
 
 /* Every pair of a point in x1 (batch, n, d) and one in x2 (batch, m, d), each column divided by
  * its lengthscale (batch, d). A batch stride of 0 repeats. Where symmetric is not 0, x2 is not
  * looked at and x1 stands in its place, with m == n. Pointers to nothing (d == 0) may be NULL. A
- * lengthscale below the smallest normal number counts as that number. */
+ * lengthscale below the smallest normal number counts as that number, on a GPU also one that is
+ * negative.
+ * shape (batch): what a kernel has beside lengthscales; NULL where it has nothing. */
 typedef struct gpbo_pairs {
   int64_t dtype, symmetric;
   int64_t batch, n, m, d;
@@ -46,17 +56,97 @@ typedef struct gpbo_pairs {
   int64_t x2_batch, x2_row, x2_column;
   const void* lengthscale;
   int64_t lengthscale_batch, lengthscale_column;
+  const void* shape;
+  int64_t shape_batch;
 } gpbo_pairs;
 
-/* The kernel matrix k(r2) and its slope dk/dr2, where r2 is the squared distance of a pair: two
- * dense row-major (batch, n, m) arrays, either of which may be NULL when it is not wanted. */
+/* Dense row-major (batch, n, m) arrays, any of which may be NULL when it is not wanted, with r2 the
+ * squared distance of a pair:
+ *   value     outputscale * k(r2), plus the diagonal where i == j
+ *   slope     dk/dr2          by_shape  dk/dshape
+ * outputscale (batch) and diagonal (batch, min(n, m)) may be NULL for 1 and 0. */
+typedef struct gpbo_matrix {
+  void *value, *slope, *by_shape;
+  const void* outputscale;
+  int64_t outputscale_batch;
+  const void* diagonal;
+  int64_t diagonal_batch, diagonal_row;
+} gpbo_matrix;
 
 /* threads: the most that the call may use; the result does not depend on it. */
-GPBO_API int gpbo_cpu_kernel_matrix(int kernel, const gpbo_pairs* pairs, void* value, void* slope,
+GPBO_API int gpbo_cpu_kernel_matrix(int kernel, const gpbo_pairs* pairs, const gpbo_matrix* matrix,
                                     int threads);
 /* stream: a cudaStream_t of that device, on which the work is queued. */
-GPBO_API int gpbo_cuda_kernel_matrix(int kernel, const gpbo_pairs* pairs, void* value, void* slope,
-                                     int device, void* stream);
+GPBO_API int gpbo_cuda_kernel_matrix(int kernel, const gpbo_pairs* pairs,
+                                     const gpbo_matrix* matrix, int device, void* stream);
+
+/* What a weight for every pair makes of the kernel matrix and its derivatives, in one pass and
+ * without a further n x m array:
+ *   by_lengthscale (batch, d)   sum over pairs of weight * dk/dlengthscale
+ *   by_shape (batch)            sum of weight * dk/dshape
+ *   total (batch)               sum of weight * k
+ *   by_x1 (batch, n, d), by_x2 (batch, m, d)   sum of weight * dk/dpoint; where symmetric, by_x1 is
+ *                               for both places in which a point stands, and by_x2 is NULL
+ * Results are dense; any of them may be NULL. weight (batch, n, m) has any strides. Where pairs are
+ * symmetric and mirrored is not 0, weight is symmetric and only one triangle of it is read.
+ * Partial sums are kept in `partial`, which holds gpbo_*_contract_scratch numbers. */
+typedef struct gpbo_contraction {
+  const void* weight;
+  int64_t weight_batch, weight_row, weight_column, mirrored;
+  void *by_lengthscale, *by_shape, *total, *by_x1, *by_x2;
+  void* partial;
+} gpbo_contraction;
+
+GPBO_API int gpbo_cpu_contract(int kernel, const gpbo_pairs* pairs, const gpbo_contraction* sums,
+                               int threads);
+GPBO_API int gpbo_cuda_contract(int kernel, const gpbo_pairs* pairs, const gpbo_contraction* sums,
+                                int device, void* stream);
+/* How many numbers `partial` needs, of the dtype of the pairs. */
+GPBO_API int64_t gpbo_cpu_contract_scratch(const gpbo_pairs* pairs, const gpbo_contraction* sums);
+GPBO_API int64_t gpbo_cuda_contract_scratch(const gpbo_pairs* pairs, const gpbo_contraction* sums);
+
+/* The log marginal likelihood of y (batch, n) under a normal distribution with a constant mean and
+ * covariance K = outputscale * k + diagonal, of symmetric pairs, and its derivatives:
+ *   value, by_outputscale, by_shape, by_mean (batch), by_lengthscale (batch, d),
+ *   by_diagonal (batch, n), weights = K^-1 (y - mean) (batch, n); log_determinant (batch)
+ * mean (batch): used as it is, or where profile is not 0 the one that makes the value largest is
+ * written there. jitters: what is added to the diagonal in turn, relative to outputscale, until K
+ * has a factor; jitter (batch) tells what was added, and is nan, as are all results, where nothing
+ * helped. Every pointer for a result may be NULL, except value, mean and jitter. */
+typedef struct gpbo_likelihood {
+  const void* y;
+  int64_t y_batch, y_row;
+  const void* outputscale;
+  int64_t outputscale_batch;
+  const void* diagonal;
+  int64_t diagonal_batch, diagonal_row;
+  int64_t profile, jitter_count;
+  const double* jitters;
+  void *mean, *value, *jitter, *by_lengthscale, *by_outputscale, *by_shape, *by_mean, *by_diagonal;
+  void *weights, *log_determinant;
+} gpbo_likelihood;
+
+GPBO_API int gpbo_cpu_likelihood(int kernel, const gpbo_pairs* pairs,
+                                 const gpbo_likelihood* likelihood, int threads);
+
+/* product (batch, n, c) = K V for dense V (batch, m, c), where V's batch stride may be 0, without
+ * storing K: pieces of it live in cache only. */
+typedef struct gpbo_product {
+  const void* v;
+  int64_t v_batch, v_row, v_column, columns;
+  void* product;
+} gpbo_product;
+
+GPBO_API int gpbo_cpu_product(int kernel, const gpbo_pairs* pairs, const gpbo_product* product,
+                              int threads);
+GPBO_API int gpbo_cuda_product(int kernel, const gpbo_pairs* pairs, const gpbo_product* product,
+                               int device, void* stream);
+
+/* exp(x) of count numbers x <= 0, as the kernels use it. */
+GPBO_API int gpbo_cpu_exp(int64_t dtype, const void* x, int64_t count, void* result);
+/* The instruction set in use: "avx512", "avx2" or "baseline". The environment variable GPBO_ISA,
+ * read once, asks for a lesser one than the machine has. */
+GPBO_API const char* gpbo_cpu_isa(void);
 
 GPBO_API int gpbo_cpu_abi(void);
 GPBO_API int gpbo_cuda_abi(void);

@@ -181,24 +181,25 @@ class Int(Parameter):
 
     @cached_property
     def _log_range(self) -> tuple[float, float]:
-        """The log of the lower end and the width; each int owns half a unit to either side."""
-        low = math.log(self.low - 0.5)
-        return low, math.log(self.high + 0.5) - low
+        """Where the scale begins and its length in logs; an int owns half a unit on either side."""
+        first = self.low - 0.5
+        return first, math.log1p((self.high - self.low + 1) / first)
 
     def from_unit(self, u: float) -> int:
         if not self.log:
             return self.low + self.step * interval(u, self.size)
-        low, width = self._log_range
+        first, width = self._log_range
         if self.high > LATTICE:
             u = snap(u)
-        return min(max(round(math.exp(low + u * width)), self.low), self.high)
+        offset = round(first * math.expm1(u * width) - 0.5)
+        return self.low + min(max(offset, 0), self.high - self.low)
 
     def to_unit(self, value: Value) -> float:
         x = int(value)  # type: ignore[arg-type]  # canonical() made it an int
         if not self.log:
             return center((x - self.low) // self.step, self.size)
-        low, width = self._log_range
-        u = (math.log(x) - low) / width
+        first, width = self._log_range
+        u = math.log1p((x - self.low + 0.5) / first) / width
         return snap(u) if self.high > LATTICE else u
 
     def canonical(self, value: Any, clip: bool = False) -> int:

@@ -56,8 +56,9 @@ def fit(
 
     Starts from `warm` (where it has the right number of lengthscales), from the priors' modes, from
     a lengthscale of sqrt(d), and from a draw of the priors, all in one batch. With more than MANY
-    observations the last three are tried on SOME of them, and only their best goes on. Never raises
-    for a numerical reason: without a finite value it falls back to `warm`, or else to the modes.
+    observations the last three are fitted to SOME of them, and the better of their best and `warm`
+    goes on. Never raises for a numerical reason: without a finite value it falls back to `warm`, or
+    else to the modes.
 
     Needs    rng: always drawn from equally, whether or not there is a warm start
     """
@@ -77,6 +78,9 @@ def fit(
         return -evidence.value, -evidence.gradient
 
     theta = torch.stack([encode(start, data.x) for start in starts])
+    if data.y.numel() > MANY:
+        best = int(target(theta).value.nan_to_num(nan=-torch.inf).argmax())
+        theta = theta[best : best + 1]
     found = minimize(negative, theta, *box, settings)
     best = int(found.value.nan_to_num(nan=torch.inf).argmin())
     chosen, fallback = decode(found.x[best], priors), None

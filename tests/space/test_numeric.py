@@ -79,6 +79,8 @@ def test_a_step_does_not_depend_on_the_callers_decimal_context() -> None:
         Int(1, 2**53, log=True),
         Int(2**52, 2**53, log=True),
         Int(1, 2**41, log=True),
+        Int(2**52 - 26, 2**52 - 25, log=True),
+        Int(10**12, 10**12 + 5, log=True),
     ],
 )
 def test_extreme_ranges_give_their_values_back_exactly(parameter: Float | Int) -> None:

@@ -1,0 +1,100 @@
+"""Events folded into trials, and the questions that strategies ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpbo
+from gpbo.errors import StorageCorruptError
+from gpbo.history import RELEASED, History
+
+SPACE = gpbo.Space({"x": gpbo.Float(0, 1), "c": gpbo.Choice({"a": {"m": [1, 2, 3]}, "b": None})})
+
+
+def ask(number: int, **params: Any) -> dict[str, Any]:
+    return {
+        "event": "ask",
+        "trial": number,
+        "params": params,
+        "at": 1.0,
+        "provenance": {"strategy": "test"},
+        "owner": {"host": "h", "pid": 1, "started": "1"},
+    }
+
+
+def complete(number: int, value: float, kind: str = "complete") -> dict[str, Any]:
+    return {"event": kind, "trial": number, "value": value, "at": 2.0}
+
+
+def fold(*events: dict[str, Any], direction: Any = "minimize") -> History:
+    history = History(SPACE, direction)
+    for event in events:
+        history.apply(event)
+    return history
+
+
+def test_trials_move_from_pending_to_complete_or_failed() -> None:
+    history = fold(
+        ask(0, x=0.1, c="b"),
+        ask(1, x=0.2, c="b"),
+        ask(2, x=0.3, c="b"),
+        complete(1, 5.0),
+        {"event": "fail", "trial": 0, "error": "nan", "at": 3.0},
+    )
+    assert [t.number for t in history.pending] == [2]
+    assert [t.number for t in history.complete] == [1]
+    assert [(t.number, t.error) for t in history.failed] == [(0, "nan")]
+    assert list(history.owners) == [2]
+
+
+def test_rows_have_a_coordinate_for_each_leaf_and_nan_where_inactive() -> None:
+    history = fold(*(ask(k, x=k / 100, c="b") for k in range(99)), ask(99, x=0.5, c="a", m=2))
+    assert history.rows.shape == (100, 3)
+    np.testing.assert_allclose(history.rows[:99, 0], np.arange(99) / 100, atol=1e-12)
+    assert np.isnan(history.rows[:99, 2]).all()
+    np.testing.assert_allclose(history.rows[99], [0.5, 0.25, 0.5])
+
+
+def test_the_same_point_is_found_again() -> None:
+    history = fold(ask(0, x=0.1, c="a", m=1), ask(1, x=0.1, c="b"), ask(2, x=0.1, c="a", m=1))
+    assert history.distinct == 2
+    assert history.trials_at(SPACE.to_row({"x": 0.1, "c": "a", "m": 1})) == [0, 2]
+    assert history.trials_at(SPACE.to_row({"x": 0.1, "c": "a", "m": 3})) == []
+
+
+def test_an_amended_best_gives_way_to_the_next() -> None:
+    events = [ask(0, x=0.1, c="b"), ask(1, x=0.2, c="b"), complete(0, 1.0), complete(1, 2.0)]
+    assert fold(*events).best.number == 0
+    assert fold(*events, complete(0, 3.0, "amend")).best.number == 1
+    assert fold(*events, direction="maximize").best.number == 1
+
+
+def test_the_queue_is_served_in_order() -> None:
+    first, second = {"x": 0.1, "c": "b"}, {"x": 0.2, "c": "b"}
+    queued = [{"event": "enqueue", "params": params} for params in (first, second)]
+    served = ask(0, **first) | {"provenance": {"strategy": "enqueued"}}
+    assert fold(*queued).queue == [first, second]
+    assert fold(*queued, served).queue == [second]
+
+
+def test_owners_come_and_go() -> None:
+    release = {"event": "release", "trial": 0}
+    adopt = {"event": "adopt", "trial": 0, "owner": None}
+    assert fold(ask(0, x=0.1, c="b"), release).owners == {0: RELEASED}
+    assert fold(ask(0, x=0.1, c="b"), release, adopt).owners == {}
+
+
+def test_params_that_do_not_fit_the_space_are_corruption() -> None:
+    history = fold(ask(0, x=0.1, c="a"))
+    with pytest.raises(StorageCorruptError, match="params of trial 0 do not fit the space"):
+        _ = history.rows
+
+
+def test_a_countable_space_has_a_lattice_and_another_has_none() -> None:
+    assert History(SPACE).lattice is None
+    lattice = History(gpbo.Space({"b": gpbo.Bool(), "k": gpbo.Int(1, 3)})).lattice
+    assert lattice is not None
+    assert lattice.size == 6
