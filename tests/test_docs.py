@@ -1,4 +1,4 @@
-"""Every Python block in README and docs runs, and the README's figures are those of result files."""
+"""Every Python block in README and docs runs, and README figures are those of result files."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@
 // into another.
 #pragma once
 
+#include <cstring>
+
 #include "../scalar.h"
 
 #if defined(__x86_64__)
@@ -158,7 +160,11 @@ template <typename To, typename From>
 GPBO_HD To bits_as(const From& from) {
   To to;
   static_assert(sizeof(to) == sizeof(from), "the same bits");
+#if defined(__GNUC__)
   __builtin_memcpy(&to, &from, sizeof(to));
+#else
+  std::memcpy(&to, &from, sizeof(to));
+#endif
   return to;
 }
 

@@ -89,11 +89,11 @@ def _value_and_slope(z: Tensor, *, slope: bool) -> tuple[Tensor, Tensor | None]:
     """log h and its derivative Phi / h; every branch sees only arguments that it can take."""
     near, t = z > NEAR, (-z).clamp(min=-NEAR)
     m = torch.where(z > FAR, 1 - t * _mills(t.clamp(max=-FAR)), _series(t.clamp(min=-FAR)))
-    tail = -0.5 * t * t - LOG_SQRT_2PI + m.log()
     z = z.clamp(min=NEAR)
     cdf = torch.special.ndtr(z)
-    h = torch.exp(-0.5 * z * z - LOG_SQRT_2PI) + z * cdf
-    value = torch.where(near, h.log(), tail)
+    h = torch.exp(-0.5 * z * z - LOG_SQRT_2PI).addcmul_(z, cdf)
+    value = torch.where(near, h, m).log_()
+    value += torch.where(near, 0.0, -0.5 * t * t - LOG_SQRT_2PI)
     return value, torch.where(near, cdf / h, (1 - m) / (t * m)) if slope else None
 
 
@@ -103,8 +103,8 @@ def _mills(t: Tensor) -> Tensor:
 
 
 def _series(t: Tensor) -> Tensor:
-    w = t.reciprocal().square()
+    w = t.square().reciprocal_()
     total = torch.full_like(w, SERIES[-1])
     for coefficient in reversed(SERIES[:-1]):
-        total = total * w + coefficient
-    return total * w
+        total.mul_(w).add_(coefficient)
+    return total.mul_(w)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_ASK = 4096  # as Optimizer.ask
+NO_COMMAND = "give the command to run after --, such as: -- python train.py --lr {lr}"
 MAX_SEED = 2**63 - 1
 STATES = ("pending", "complete", "failed")
 
@@ -45,6 +46,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         cut = words.index("--")
         words, after = words[:cut], list(argv[cut + 1 :])
     parser, commands = _parser()
+    if words[:1] == ["run"] and not after and not {"-h", "--help"} & {*words}:
+        commands["run"].error(NO_COMMAND)
     args = parser.parse_args(words)
     if args.command is None:
         parser.print_help(sys.stderr)
@@ -53,7 +56,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if args.command == "tell":
         wrong = _wrong_tell(args)
     elif args.command == "run":
-        args.words = after or []
+        args.words = after
         wrong = _wrong_run(args)
     if wrong:
         commands[args.command].error(wrong)
@@ -83,8 +86,6 @@ def _wrong_tell(args: argparse.Namespace) -> str:
 
 
 def _wrong_run(args: argparse.Namespace) -> str:
-    if not args.words:
-        return "give the command to run after --, such as: -- python train.py --lr {lr}"
     if args.n is None and args.timeout is None:
         return "say when to stop: -n TRIALS, --timeout SECONDS or both"
     return ""

@@ -5,21 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpbo import lbfgsb
+from gpbo.lbfgsb import Settings as Stop
+from gpbo.lbfgsb import minimize
 from gpbo.maximizer.landscape import Landscape
+
+UNKNOWN = 0.25  # the lengthscale of a function of which it is not known
 
 
 def climb(landscape: Landscape, z: Tensor) -> tuple[Tensor, Tensor]:
     """The local maximum that each row leads to while its discrete coordinates stay, and its value.
 
-    Coordinates are divided by the lengthscales, which makes the curvatures alike.
+    Coordinates are divided by the lengthscales, which makes the curvatures alike; the first step
+    is one lengthscale long.
 
     Shapes   z (b, p), snapped -> (b, p), snapped, and (b,)
     Needs    a start whose value is not finite stays where it is and counts as -inf
     """
     domain, lengthscale = landscape.domain, landscape.lengthscale
     free = domain.continuous
-    scale = torch.ones_like(z[0]) if lengthscale is None else lengthscale.to(z)
+    scale = torch.full_like(z[0], UNKNOWN) if lengthscale is None else lengthscale.to(z)
     scale = torch.where(free, scale, 1.0)  # a discrete coordinate keeps its level bit for bit
 
     def downhill(u: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,7 +36,12 @@ def climb(landscape: Landscape, z: Tensor) -> tuple[Tensor, Tensor]:
 
     lower = torch.where(free, 0.0, z) / scale
     upper = torch.where(free, 1.0, z) / scale
-    settings = lbfgsb.Settings(max_iter=landscape.settings.steps)
-    found = lbfgsb.minimize(downhill, z / scale, lower, upper, settings)
+    settings = landscape.settings
+    stop = Stop(
+        max_iter=settings.steps,
+        gradient_tolerance=settings.gradient_tolerance,
+        value_tolerance=settings.value_tolerance,
+    )
+    found = minimize(downhill, z / scale, lower, upper, stop)
     values = torch.where(torch.isfinite(found.value), -found.value, -torch.inf)
     return domain.snap(found.x * scale), values

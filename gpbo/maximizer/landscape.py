@@ -12,6 +12,8 @@ from gpbo.acquisition.base import Acquisition
 from gpbo.maximizer.domain import Domain
 from gpbo.maximizer.settings import Settings
 
+CELLS = 2**22  # numbers in the encoding of the points that are looked at at once: 32 MiB
+
 
 class Taken:
     """Points that must not be proposed again."""
@@ -64,10 +66,11 @@ class Landscape:
         """
         if z.shape[0] == 0:
             return z.new_zeros(0)
+        rows = max(1, min(self.settings.chunk, CELLS // self.domain.d))
         with torch.no_grad():
             parts = [
-                self.acquisition(self.domain.embed(rows).unsqueeze(1))
-                for rows in torch.split(z, self.settings.chunk)
+                self.acquisition(self.domain.embed(some).unsqueeze(1))
+                for some in torch.split(z, rows)
             ]
         values = torch.cat(parts)
         bad = torch.isnan(values)

@@ -81,7 +81,7 @@ def choose(
     gumbel = torch.from_numpy(rng.gumbel(size=values.shape[0])).to(values)
     weight = settings.eta * (values - finite.mean()) / spread_of + gumbel
     weight = torch.where(usable, weight, -torch.inf)
-    weight[values.argmax()] = torch.inf
+    weight[torch.where(usable, values, -torch.inf).argmax()] = torch.inf
     drawn = weight.topk(min(settings.starts, int(usable.sum()))).indices
     both = torch.cat([drawn, _best_of_branches(domain, z, values, settings.starts)])
     rows: Tensor = both.unique()  # type: ignore[no-untyped-call]

@@ -73,6 +73,7 @@ def test_version_is_that_of_the_package(gpbo: Gpbo) -> None:
         ("tell study.db 0 1 --noise nan", "expected a finite number >= 0"),
         ("run study.db -n 3", "give the command to run after --"),
         ("run study.db -n 3 --", "give the command to run after --"),
+        ("run study.db -n 3 ./train.sh", "give the command to run after --"),
         ("run study.db -- true", "say when to stop"),
         ("run study.db -n -1 -- true", "out of range, got -1"),
         ("run study.db --timeout inf -- true", "expected a finite number >= 0"),

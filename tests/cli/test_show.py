@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import gpbo as package
+from gpbo.cli.show import print_table
 from gpbo.journal import load_journal
 from gpbo.storage import open_storage
 from tests.cli.conftest import Gpbo
@@ -101,6 +102,11 @@ def test_cells_cannot_move_the_cursor_or_be_taken_for_markup(gpbo: Gpbo, folder:
         assert shown in out
     assert len(out.splitlines()) == 5
     assert "\x1b" not in gpbo("ask odd.db --strategy random").out
+
+
+def test_columns_stay_aligned_below_wide_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["name", "n"], [["日本", "1"], ["x", "22"], ["", ""]], {"n"})
+    assert capsys.readouterr().out.splitlines() == ["name   n", "日本   1", "x     22", ""]
 
 
 @pytest.mark.parametrize(

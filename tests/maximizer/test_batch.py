@@ -44,8 +44,8 @@ def test_a_continuous_optimum_is_found_among_many_hills(cube, synthetic):
     z, values = propose(
         lambda pending: synthetic(hills), domain, 1, nothing_known(domain), generator(0, "test")
     )
-    torch.testing.assert_close(z[0], top, rtol=0, atol=1e-4)
-    assert values[0].item() == pytest.approx(3, abs=1e-6)
+    torch.testing.assert_close(z[0], top, rtol=0, atol=1e-3)
+    assert values[0].item() == pytest.approx(3, abs=1e-4)
 
 
 def test_a_narrow_optimum_in_thirty_dimensions_is_found_from_a_known_point(cube, synthetic):

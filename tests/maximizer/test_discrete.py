@@ -46,11 +46,11 @@ def test_categories_are_searched_exhaustively(grid, synthetic):
 
 def test_a_long_ordered_coordinate_is_searched_in_few_looks(grid, synthetic):
     domain = grid(4000, 17)
-    slope = synthetic(lambda x: -(x[:, 0] - 0.618).abs() - (x[:, 1] - 0.3).abs())
+    slope = synthetic(lambda x: -(x[:, 0] - 0.6181).abs() - (x[:, 1] - 0.3).abs())
     land, moves, z = prepare(domain, slope)
     assert len(moves) < 40
     better, _, _ = sweep(land, moves, z, land.values(z))
-    assert torch.equal(better, domain.snap(torch.tensor([[0.618, 0.3]]).double()).expand(6, 2))
+    assert torch.equal(better, domain.snap(torch.tensor([[0.6181, 0.3]]).double()).expand(6, 2))
 
 
 def test_a_category_with_very_many_levels_gets_some_of_them(grid, synthetic):

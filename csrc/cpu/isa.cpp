@@ -1,0 +1,191 @@
+// The loops of tile.h for one instruction set. Built several times, with GPBO_ISA for the namespace
+// and GPBO_BYTES for the size of a register.
+
+#include "../formula.h"
+#include "inverse.h"
+#include "lanes.h"
+#include "tile.h"
+
+// After lanes.h: its functions for vectors of numbers are what the formulas call.
+
+namespace gpbo {
+namespace GPBO_ISA {
+namespace {
+
+template <int R, int C, typename T>
+GPBO_HD void distances_of(const T* a, const T* b, int64_t d, int stride, T* r2) {
+  constexpr int W = kWidth<T>;
+  Vec<T> sum[R][C] = {};
+  for (int64_t k = 0; k < d; ++k, a += kBlock, b += kBlock) {
+    Vec<T> right[C];
+    for (int c = 0; c < C; ++c) right[c] = load(b + c * W);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) {
+        const Vec<T> apart = a[r] - right[c];
+        sum[r][c] = fma(apart, apart, sum[r][c]);
+      }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < C; ++c) store(r2 + r * stride + c * W, sum[r][c]);
+}
+
+template <typename T>
+void distances(const T* a, const T* b, int rows, int stride, int64_t d, T* r2) {
+  constexpr int W = kWidth<T>;
+  for (int r = 0; r < rows; r += 4) {
+    int c = 0;
+    for (; c + 2 * W <= stride; c += 2 * W)
+      distances_of<4, 2>(a + r, b + c, d, stride, r2 + r * stride + c);
+    if (c < stride) distances_of<4, 1>(a + r, b + c, d, stride, r2 + r * stride + c);
+  }
+}
+
+template <typename Kernel, typename T>
+void evaluate(const T* r2, int64_t count, T shape, T scale, T* value, T* slope, T* by_shape) {
+  for (int64_t p = 0; p < count; p += Lanes<T>::kCount) {
+    Lanes<T> v, s, e;
+    Kernel::at(load_lanes(r2 + p), shape, v, s, e);
+    if (value) store_lanes(value + p, scale * v);
+    if (slope) store_lanes(slope + p, s);
+    if (by_shape) store_lanes(by_shape + p, e);
+  }
+}
+
+// The two that are called most, without what they do not need.
+template <typename Kernel, typename T>
+void evaluate_any(const T* r2, int64_t count, T shape, T scale, T* value, T* slope, T* by_shape) {
+  if (value && !slope && !by_shape)
+    evaluate<Kernel, T>(r2, count, shape, scale, value, nullptr, nullptr);
+  else
+    evaluate<Kernel, T>(r2, count, shape, scale, value, slope, by_shape);
+}
+
+template <typename T>
+void put(const T* tile, int rows, int columns, int stride, T* out, int64_t out_stride) {
+  constexpr int W = kWidth<T>;
+  for (int r = 0; r < rows; ++r) {
+    const T* from = tile + r * stride;
+    T* to = out + r * out_stride;
+    int c = 0;
+    for (; c + W <= columns; c += W) store(to + c, load(from + c));
+    for (; c < columns; ++c) to[c] = from[c];
+  }
+}
+
+template <typename T>
+void put_turned(const T* tile, int rows, int columns, int stride, T* out, int64_t out_stride) {
+  for (int c = 0; c < columns; ++c) {
+    T* to = out + c * out_stride;
+    for (int r = 0; r < rows; ++r) to[r] = tile[r * stride + c];
+  }
+}
+
+template <typename T>
+void contract(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* sums) {
+  constexpr int W = kWidth<T>;
+  for (int64_t k = 0; k < d; ++k, a += kBlock, b += kBlock, sums += W) {
+    Vec<T> sum[4] = {load(sums)};
+    for (int c = 0; c < stride; c += W) {
+      const Vec<T> right = load(b + c);
+      for (int r = 0; r < rows; r += 4)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; ++q) {
+          const Vec<T> apart = a[r + q] - right;
+          sum[q] = fma(load(w + (r + q) * stride + c) * apart, apart, sum[q]);
+        }
+    }
+    store(sums, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+  }
+}
+
+template <typename T>
+void pull(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* out) {
+  constexpr int W = kWidth<T>;
+  for (int64_t k = 0; k < d; ++k, a += kBlock, b += kBlock, out += kBlock)
+    for (int c = 0; c < stride; c += W) {
+      const Vec<T> right = load(b + c);
+      Vec<T> sum[4] = {load(out + c)};
+      for (int r = 0; r < rows; r += 4)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; ++q)
+          sum[q] = fma(load(w + (r + q) * stride + c), right - a[r + q], sum[q]);
+      store(out + c, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+}
+
+template <typename T>
+void gather(const T* a, const T* tile, int rows, int stride, int64_t count, T* out) {
+  constexpr int W = kWidth<T>;
+  for (int64_t k = 0; k < count; ++k, a += kBlock, out += kBlock)
+    for (int c = 0; c < stride; c += W) {
+      Vec<T> sum[4] = {load(out + c)};
+      for (int r = 0; r < rows; r += 4)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; ++q)
+          sum[q] = fma(same(a[r + q]), load(tile + (r + q) * stride + c), sum[q]);
+      store(out + c, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+}
+
+template <typename T>
+void outer(const T* a, const T* b, int rows, int stride, int64_t count, T* tile) {
+  constexpr int W = kWidth<T>;
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < stride; c += W) {
+      Vec<T> sum = load(tile + r * stride + c);
+      for (int64_t q = 0; q < count; ++q)
+        sum = fma(same(a[q * kBlock + r]), load(b + q * kBlock + c), sum);
+      store(tile + r * stride + c, sum);
+    }
+}
+
+template <typename T>
+T dot(const T* x, const T* y, int64_t count) {
+  constexpr int W = kWidth<T>;
+  Vec<T> sum[2] = {};
+  int64_t p = 0;
+  for (; p + 2 * W <= count; p += 2 * W)
+    for (int q = 0; q < 2; ++q) sum[q] = fma(load(x + p + q * W), load(y + p + q * W), sum[q]);
+  T rest = T(0);
+  for (; p < count; ++p) rest += x[p] * y[p];
+  return sum_of<T>(sum[0] + sum[1]) + rest;
+}
+
+template <typename T>
+void exp_of(const T* x, int64_t count, T* result) {
+  constexpr int kCount = Lanes<T>::kCount;
+  int64_t p = 0;
+  for (; p + kCount <= count; p += kCount)
+    store_lanes(result + p, exp_negative(load_lanes(x + p)));
+  T rest[kCount] = {};
+  for (int64_t q = p; q < count; ++q) rest[q - p] = x[q];
+  store_lanes(rest, exp_negative(load_lanes(rest)));
+  for (int64_t q = p; q < count; ++q) result[q] = rest[q - p];
+}
+
+template <typename T>
+constexpr Loops<T> kLoops = {
+    GPBO_NAME,
+    kWidth<T>,
+    distances<T>,
+    {evaluate_any<Matern52, T>, evaluate_any<Matern32, T>, evaluate_any<Matern12, T>,
+     evaluate_any<Rbf, T>, evaluate_any<RationalQuadratic, T>},
+    put<T>,
+    put_turned<T>,
+    contract<T>,
+    pull<T>,
+    gather<T>,
+    outer<T>,
+    dot<T>,
+    invert<T>,
+    exp_of<T>};
+
+}  // namespace
+
+extern const Loops<double> kLoopsDouble = kLoops<double>;
+extern const Loops<float> kLoopsFloat = kLoops<float>;
+
+}  // namespace GPBO_ISA
+}  // namespace gpbo

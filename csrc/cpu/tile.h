@@ -1,0 +1,68 @@
+// The inner loops, compiled once for each instruction set (isa.cpp) and picked at run time.
+//
+// A tile is the pairs of two blocks of at most kBlock points: rows x stride numbers, where stride
+// is the number of columns rounded up to whole registers. A block holds its points column by
+// column, block[k * kBlock + i], divided by the lengthscales, with zeros where there is no point.
+// Every element is computed alone and in one order.
+#pragma once
+
+#include <cstdint>
+
+namespace gpbo {
+
+constexpr int kBlock = 32;
+constexpr int kPairs = kBlock * kBlock;
+constexpr int kKernels = 5;
+constexpr int kWidest = 16;   // numbers in a register, at most
+constexpr int kPadding = 64;  // numbers that a loop may read and write beyond a tile
+constexpr int kPanel = 16;    // pivots that are eliminated at once
+
+constexpr int kSides = 2;     // right-hand sides, at most
+
+// A symmetric matrix to be inverted with its right-hand sides; see inverse.h. All is padded to
+// whole panels: the matrix with the identity, the sides with zeros.
+template <typename T>
+struct System {
+  int64_t n, stride;  // stride: n rounded up to whole panels
+  T* matrix;          // (stride, stride)
+  T* sides;           // (count, stride)
+  int64_t count;
+  T* panel;     // (kPanel, stride)
+  T* half_log;  // sum of log of the factor's diagonal
+  T* products;  // (count, count), lower triangle: sides^T K^-1 sides
+};
+
+template <typename T>
+struct Loops {
+  const char* name;
+  int width;
+  // r2 of every pair.
+  void (*distances)(const T* a, const T* b, int rows, int stride, int64_t d, T* r2);
+  // value = scale * k(r2), slope and by_shape of `count` numbers; those that are NULL are left out.
+  using Evaluate = void (*)(const T* r2, int64_t count, T shape, T scale, T* value, T* slope,
+                            T* by_shape);
+  Evaluate evaluate[kKernels];
+  // out[r][c] = tile[r][c], and out[c][r] = tile[r][c].
+  void (*put)(const T* tile, int rows, int columns, int stride, T* out, int64_t out_stride);
+  void (*put_turned)(const T* tile, int rows, int columns, int stride, T* out, int64_t out_stride);
+  // sums[k][lane] += sum over pairs of w (a_k - b_k)^2.
+  void (*contract)(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* sums);
+  // out[k][c] += sum over rows of w (b_k - a_k), where out is laid out as a block.
+  void (*pull)(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* out);
+  // out[q][c] += sum over rows of a[q][row] tile[row][c], where a and out are laid out as blocks.
+  void (*gather)(const T* a, const T* tile, int rows, int stride, int64_t count, T* out);
+  // tile[r][c] += sum over q of a[q][r] b[q][c], blocks of `count` columns.
+  void (*outer)(const T* a, const T* b, int rows, int stride, int64_t count, T* tile);
+  // sum of x y over `count` numbers.
+  T (*dot)(const T* x, const T* y, int64_t count);
+  // The lower triangle of minus the inverse in place of the matrix, minus the solutions in place
+  // of the sides; false where the matrix is not positive definite.
+  bool (*invert)(const System<T>& system);
+  void (*exp)(const T* x, int64_t count, T* result);
+};
+
+// The best that this machine has, found once.
+template <typename T>
+const Loops<T>& loops();
+
+}  // namespace gpbo

@@ -1,0 +1,42 @@
+// Work that is cut into numbered units, done by as many threads as the caller allows.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <thread>
+#include <vector>
+
+#include "../include/gpbo.h"
+
+namespace gpbo {
+
+// Each thread has a Worker of its own, made from a Job: allocate() gets its scratch, run(unit) does
+// a unit. What a unit computes does not depend on who does it. A worker that cannot start or get
+// its scratch leaves its share to the others; only when all of them fail is something left undone.
+template <typename Worker, typename Job>
+int run_units(const Job& job, int64_t units, int threads) {
+  if (threads <= 1 || units <= 1) {
+    Worker worker(job);
+    if (!worker.allocate()) return GPBO_OUT_OF_MEMORY;
+    for (int64_t unit = 0; unit < units; ++unit) worker.run(unit);
+    return GPBO_OK;
+  }
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    Worker worker(job);
+    if (!worker.allocate()) return;
+    for (int64_t unit = next++; unit < units; unit = next++) worker.run(unit);
+  };
+  std::vector<std::thread> helpers;
+  try {
+    for (int64_t h = 1; h < std::min<int64_t>(threads, units); ++h) helpers.emplace_back(work);
+  } catch (const std::exception&) {
+  }
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  return next < units ? GPBO_OUT_OF_MEMORY : GPBO_OK;
+}
+
+}  // namespace gpbo
