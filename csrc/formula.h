@@ -18,7 +18,7 @@ struct Matern52 {
   static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
     const V s = root(T(5) * at_most(r2, T(kFar)));
     const V decay = exp_negative(-s);
-    value = (T(1) + s + s * s * T(1.0 / 3.0)) * decay;
+    value = multiply_add(multiply_add(s, T(1.0 / 3.0), T(1)), s, T(1)) * decay;
     slope = T(-5.0 / 6.0) * (T(1) + s) * decay;
     by_shape = V(T(0));
   }

@@ -53,6 +53,11 @@ GPBO_HD T root(T x) {
   return sqrt(x);
 }
 
+template <typename T>
+GPBO_HD T multiply_add(T a, T b, T c) {
+  return fma(a, b, c);
+}
+
 // x / y, or 0 where y is 0.
 template <typename T>
 GPBO_HD T over(T x, T y) {

@@ -47,6 +47,10 @@ class NoResultsError(GpboError, LookupError):
     """Nothing is complete yet, so there is no best."""
 
 
+class TrialFailed(GpboError):
+    """Raised by an objective: this trial failed, for the reason in the text."""
+
+
 class TooManyFailuresError(GpboError, RuntimeError):
     """The objective failed many times in a row."""
 

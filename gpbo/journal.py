@@ -6,7 +6,6 @@ processes have written so far, made durable, and only then applied.
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -24,8 +23,6 @@ from gpbo.seeding import check_seed
 from gpbo.space import Space
 from gpbo.space.notation import from_dict
 from gpbo.storage import Storage
-
-log = logging.getLogger("gpbo")
 
 FORMAT = 1  # of the header and the events
 RESULTS = ("complete", "fail")  # the events that a tell writes
@@ -46,6 +43,7 @@ class Journal:
             raise StorageCorruptError(
                 f"{storage.location}: the header of study {study!r} makes no sense: {error!r}"
             ) from error
+        self.resumed = False
         self.turns = 0  # how many events changed what is to be proposed next
         self._seen = 0
         self._kept: list[Event] = []
@@ -125,8 +123,7 @@ def open_journal(
         raise StudyError(f"{where}: exists already; pass resume=True or another name")
     _check_equal(where, header, fresh, seed is not None)
     journal = Journal(storage, study, header)
-    done, pending = len(journal.history), len(journal.history.pending)
-    log.warning("%s: resumed with %d trials, %d of them pending", where, done, pending)
+    journal.resumed = True
     return journal
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -27,6 +28,8 @@ from gpbo.storage import open_storage
 from gpbo.strategy import Strategy, make
 from gpbo.trial import Trial
 from gpbo.worker import is_gone
+
+log = logging.getLogger("gpbo")
 
 MAX_ASK = 4096
 
@@ -84,6 +87,10 @@ class Optimizer:
             strategy=self._strategy.name,
             resume=resume,
         )
+        if self._journal.resumed:
+            history, where = self._journal.history, self._journal.storage.location
+            counts = len(history), len(history.pending)
+            log.warning("study %r in %s: resumed with %d trials, %d pending", study, where, *counts)
 
     @classmethod
     def from_journal(cls, journal: Journal, strategy: Strategy) -> Optimizer:

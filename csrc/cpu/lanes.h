@@ -113,8 +113,26 @@ GPBO_HD Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 GPBO_HD Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
   return _mm512_fmadd_ps(a, b, c);
 }
-GPBO_HD Vec<double> sqrt_of(Vec<double> x) { return _mm512_sqrt_pd(x); }
-GPBO_HD Vec<float> sqrt_of(Vec<float> x) { return _mm512_sqrt_ps(x); }
+// The square root within 1 ulp from an estimate of 1 / sqrt(x) and Newton steps: the instruction
+// for it takes longer than all the rest of a kernel. g -> sqrt(x), h -> 1 / (2 sqrt(x)).
+GPBO_HD Vec<double> sqrt_of(Vec<double> x) {
+  const Vec<double> half = same(0.5);
+  const __mmask8 some = _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+  const Vec<double> y = _mm512_maskz_rsqrt14_pd(some, x);
+  Vec<double> g = x * y, h = half * y;
+  const Vec<double> r = fma(-g, h, half);
+  g = fma(g, r, g), h = fma(h, r, h);
+  return fma(fma(-g, g, x), h, g);
+}
+GPBO_HD Vec<float> sqrt_of(Vec<float> x) {
+  const Vec<float> half = same(0.5f);
+  const __mmask16 some = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  const Vec<float> y = _mm512_maskz_rsqrt14_ps(some, x);
+  Vec<float> g = x * y, h = half * y;
+  const Vec<float> r = fma(-g, h, half);
+  g = fma(g, r, g), h = fma(h, r, h);
+  return fma(fma(-g, g, x), h, g);
+}
 #elif defined(__AVX2__)
 GPBO_HD Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
   return _mm256_fmadd_pd(a, b, c);
@@ -221,6 +239,11 @@ GPBO_HD Lanes<T> multiply_add(Lanes<T> a, Lanes<T> b, T c) {
 }
 
 template <typename T>
+GPBO_HD Lanes<T> multiply_add(Lanes<T> a, T b, T c) {
+  GPBO_EACH(e, fma(a.v[u], same(b), same(c)));
+}
+
+template <typename T>
 GPBO_HD Lanes<T> load_lanes(const T* p) { GPBO_EACH(c, load(p + u * kWidth<T>)); }
 template <typename T>
 GPBO_HD void store_lanes(T* p, Lanes<T> a) {
@@ -238,8 +261,7 @@ GPBO_HD Lanes<T> exp_negative(Lanes<T> x) {
       n, Lanes<T>(-N::kLn2Low), multiply_add(n, Lanes<T>(-N::kLn2High), x));
   Lanes<T> q(N::kExp[N::kTerms - 1]);
   for (int k = N::kTerms - 2; k >= 0; --k) q = multiply_add(q, r, N::kExp[k]);
-  q = multiply_add(q * r, r, r);
-  q = T(1) + q;
+  q = multiply_add(multiply_add(q, r, T(1)), r, T(1));
   GPBO_EACH(c, x.v[u] < N::kSmallest
                    ? Vec<T>{}
                    : bits_as<Vec<T>>(bits_as<Bits>(q.v[u]) +

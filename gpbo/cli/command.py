@@ -19,7 +19,7 @@ from typing import IO, Any, final
 
 from gpbo.cli.study import names_of
 from gpbo.cli.text import PREFIX, as_arguments, variable_names, word
-from gpbo.errors import GpboError, explain
+from gpbo.errors import GpboError, TrialFailed, explain
 from gpbo.space import Params, Space
 
 GRACE = 5.0  # seconds from "please end" to "end now", and for output that is still on its way
@@ -33,7 +33,7 @@ class CommandError(GpboError, RuntimeError):
     """The command cannot be started at all, whatever the params."""
 
 
-class CommandFailed(Exception):
+class CommandFailed(TrialFailed):
     """One run of the command gave no result; the text says why."""
 
 

@@ -8,23 +8,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, final
 
-from gpbo.cli.command import STOPPING, Command, CommandFailed
-from gpbo.cli.study import Setup, set_up
+from gpbo.cli.command import STOPPING, Command
+from gpbo.cli.study import set_up
 from gpbo.cli.text import as_table, first_line, print_json
-from gpbo.errors import NoResultsError, ObservationError, TooManyFailuresError
-from gpbo.journal import Journal, load_journal
+from gpbo.errors import NoResultsError
 from gpbo.optimizer import Optimizer
-from gpbo.runner import Result, maximize, minimize
-from gpbo.space import Params
-from gpbo.storage import Storage
-from gpbo.strategy.random import Random
+from gpbo.runner import Limits, Result
+from gpbo.runner import run as run_trials
 from gpbo.trial import Trial
-from gpbo.worker import this_worker
-
-FAILED: dict[str, Any] = {"status": "fail"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,76 +31,19 @@ def run(args: argparse.Namespace) -> int:
     command = Command(args.words, setup.space)
     for suspect in command.suspects:
         print(f"gpbo: warning: {suspect}", file=sys.stderr)
+    opt = Optimizer(
+        setup.space, setup.direction, setup.strategy, setup.seed, setup.open(), setup.study
+    )
+    say = (lambda opt, trial: _say(opt, trial, args.n),)
+    limits = Limits(args.n, args.timeout, say, catch=())  # CommandFailed is a failed trial anyway
     stopping = _Stopping()
     with stopping.on_signals():
-        result = _loop(args, setup, _Objective(command, setup.open(), setup.study))
+        result = run_trials(opt, lambda trial: command(trial.number, trial.params), limits, False)
     _show(args, setup.study, result)
     if result.stopped == "interrupted":
         print("gpbo: stopped; the same call goes on", file=sys.stderr)
         return 128 + stopping.signal
     return 0 if any(trial.state == "complete" for trial in result.trials) else 1
-
-
-def _loop(args: argparse.Namespace, setup: Setup, objective: _Objective) -> Result:
-    search = minimize if setup.direction == "minimize" else maximize
-    try:
-        return search(
-            objective,
-            setup.space,
-            args.n,
-            strategy=setup.strategy,
-            seed=setup.seed,
-            storage=objective.storage,
-            study=setup.study,
-            timeout=args.timeout,
-            callbacks=[lambda opt, trial: _say(opt, trial, args.n)],
-            progress=False,
-            catch=CommandFailed,
-        )
-    except TooManyFailuresError:
-        row = objective.failures
-        raise TooManyFailuresError(
-            f"the command failed {len(row)} times in a row; the first time: {row[0]}"
-        ) from None
-
-
-@final
-class _Objective:
-    """The command as a Python callable, which tells its trial by itself.
-
-    So a failure keeps the words of the command instead of a traceback; what the loop tells
-    afterwards is the same again, and changes nothing.
-    """
-
-    def __init__(self, command: Command, storage: Storage, study: str) -> None:
-        self.storage = storage
-        self.failures: list[str] = []  # in a row
-        self._command, self._study = command, study
-
-    @cached_property
-    def _journal(self) -> Journal:
-        """Opened by the first trial, when the loop has made the study."""
-        return load_journal(self.storage, self._study)
-
-    def __call__(self, params: Params) -> Any:
-        number = self._number()
-        opt = Optimizer.from_journal(self._journal, Random())  # it tells, and never asks
-        try:
-            opt.tell(number, self._command(number, params))
-        except (CommandFailed, ObservationError, TypeError) as error:
-            opt.tell(number, failed=True, error=str(error))
-            self.failures.append(str(error))
-            raise CommandFailed from error
-        self.failures.clear()
-        value = opt.trials[number].value
-        return FAILED if value is None else value
-
-    def _number(self) -> int:
-        """The trial that this process works on: it has no other."""
-        self._journal.sync()
-        mine = this_worker()
-        owners = self._journal.history.owners
-        return next(number for number, owner in owners.items() if owner == mine)
 
 
 @final

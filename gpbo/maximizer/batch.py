@@ -22,7 +22,7 @@ Factory = Callable[[Tensor], Acquisition]  # encoded pending points (m, d) -> wh
 DRAWS = 64  # times `chunk` random points that are looked at for one that is not taken
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Situation:
     """What the search knows when it begins.
 

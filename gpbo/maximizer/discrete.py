@@ -25,7 +25,7 @@ GAIN = 1e-9  # less is rounding: a log value of about 1 from a solve with a matr
 TOGETHER = (2, 4, 8, 16)  # how many moves are tried at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moves:
     """The single moves that a sweep looks at.
 

@@ -28,7 +28,7 @@ LATTICE = 2.0**40  # continuous coordinates are multiples of 1 / LATTICE: points
 REST = 0.5  # what an inactive coordinate is set to
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Domain:
     """The search set; make one with `Domain.build`.
 

@@ -46,7 +46,7 @@ class Taken:
         return (row.tobytes() for row in self._domain.key(z).cpu().numpy())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Landscape:
     """What is to be maximized, where, and how."""
 

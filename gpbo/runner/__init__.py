@@ -1,5 +1,5 @@
 """The loop around an objective: minimize and maximize."""
 
-from gpbo.runner.loop import Result, maximize, minimize
+from gpbo.runner.loop import Limits, Result, maximize, minimize, run
 
-__all__ = ["Result", "maximize", "minimize"]
+__all__ = ["Limits", "Result", "maximize", "minimize", "run"]

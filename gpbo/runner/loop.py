@@ -13,6 +13,7 @@ from gpbo.errors import (
     NoResultsError,
     ObservationError,
     TooManyFailuresError,
+    TrialFailed,
     explain,
     hint_keywords,
 )
@@ -23,7 +24,9 @@ from gpbo.strategy import Strategy
 from gpbo.trial import Trial
 
 Objective: TypeAlias = Callable[[Params], Any]
+Evaluate: TypeAlias = Callable[[Trial], Any]
 Callback: TypeAlias = Callable[[Optimizer, Trial], Any]
+Catch: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
 MAX_FAILURES = 10  # errors of the objective in a row: the fault is then in the code, not in a point
 
@@ -70,6 +73,28 @@ class Result:
         )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """When a run stops, and which exceptions are failed trials; see `minimize`.
+
+    Raises   TypeError, ValueError  if one makes no sense
+    """
+
+    n_trials: int | None = None
+    timeout: float | None = None
+    callbacks: tuple[Callback, ...] = ()
+    catch: Catch = Exception
+
+    def __post_init__(self) -> None:
+        if self.n_trials is not None:
+            whole("n_trials", self.n_trials, 0)
+        if self.timeout is not None and not self.timeout >= 0:
+            raise ValueError(explain("timeout", "negative", self.timeout, expected="seconds >= 0"))
+        for callback in self.callbacks:
+            if not callable(callback):
+                raise TypeError(explain("callbacks", "not callable", callback))
+
+
 @hint_keywords
 def minimize(
     objective: Objective,
@@ -85,7 +110,7 @@ def minimize(
     timeout: float | None = None,
     callbacks: Iterable[Callback] = (),
     progress: str | bool = "auto",
-    catch: type[BaseException] | tuple[type[BaseException], ...] = Exception,
+    catch: Catch = Exception,
 ) -> Result:
     """Find params that make the objective small.
 
@@ -97,7 +122,8 @@ def minimize(
     callbacks  called with (optimizer, trial) after every trial; True stops the run
     progress   "auto" (a bar on a terminal), True or False
     catch      exceptions of the objective that make a failed trial, its traceback kept; others end
-               the run, and the trial comes again when it goes on
+               the run, and the trial comes again when it goes on. `errors.TrialFailed` always makes
+               one, and keeps its text only
     others     as in Optimizer
 
     Ctrl-C ends the run and gives what there is; everything told is kept.
@@ -105,11 +131,12 @@ def minimize(
     Raises   TooManyFailuresError  after 10 errors of the objective in a row
              and what Optimizer raises
     """
-    options = _Options(n_trials, workers, timeout, tuple(callbacks), catch)
+    limits, evaluate = Limits(n_trials, timeout, tuple(callbacks), catch), _with_params(objective)
+    _one_worker(workers)
     opt = Optimizer(
         space, "minimize", strategy, seed, storage, study, device=device, budget=n_trials
     )
-    return _run(opt, objective, options, progress)
+    return run(opt, evaluate, limits, progress)
 
 
 @hint_keywords
@@ -127,97 +154,88 @@ def maximize(
     timeout: float | None = None,
     callbacks: Iterable[Callback] = (),
     progress: str | bool = "auto",
-    catch: type[BaseException] | tuple[type[BaseException], ...] = Exception,
+    catch: Catch = Exception,
 ) -> Result:
     """Find params that make the objective large; everything else is as in `minimize`."""
-    options = _Options(n_trials, workers, timeout, tuple(callbacks), catch)
+    limits, evaluate = Limits(n_trials, timeout, tuple(callbacks), catch), _with_params(objective)
+    _one_worker(workers)
     opt = Optimizer(
         space, "maximize", strategy, seed, storage, study, device=device, budget=n_trials
     )
-    return _run(opt, objective, options, progress)
+    return run(opt, evaluate, limits, progress)
 
 
-@dataclass(frozen=True)
-class _Options:
-    """When to stop, and what to catch."""
+def run(
+    opt: Optimizer, evaluate: Evaluate, limits: Limits, progress: str | bool = "auto"
+) -> Result:
+    """Ask, evaluate and tell until a limit is reached; Ctrl-C ends the run with what there is.
 
-    n_trials: int | None
-    workers: int
-    timeout: float | None
-    callbacks: tuple[Callback, ...]
-    catch: type[BaseException] | tuple[type[BaseException], ...]
-
-    def __post_init__(self) -> None:
-        if self.n_trials is not None:
-            whole("n_trials", self.n_trials, 0)
-        if self.workers != 1:
-            fix = "For more, share a study file between processes and call ask and tell in each."
-            raise ValueError(explain("workers", "only one here", self.workers, fix=fix))
-        if self.timeout is not None and not self.timeout >= 0:
-            raise ValueError(explain("timeout", "negative", self.timeout, expected="seconds >= 0"))
-        for callback in self.callbacks:
-            if not callable(callback):
-                raise TypeError(explain("callbacks", "not callable", callback))
-
-
-def _run(opt: Optimizer, objective: Objective, options: _Options, progress: str | bool) -> Result:
-    if not callable(objective):
-        raise TypeError(explain("objective", "not callable", objective))
-    with open_progress(progress, opt.direction, options.n_trials) as bar:
+    Raises   TooManyFailuresError  after 10 errors of `evaluate` in a row
+    """
+    with open_progress(progress, opt.direction, limits.n_trials) as bar:
         try:
-            stopped = _loop(opt, objective, options, bar)
+            stopped = _loop(opt, evaluate, limits, bar)
         except KeyboardInterrupt:
             stopped = "interrupted"
     return Result(opt.trials, opt.direction, stopped, opt)
 
 
-def _loop(opt: Optimizer, objective: Objective, options: _Options, bar: Progress) -> str:
+def _one_worker(workers: int) -> None:
+    if workers != 1:
+        fix = "For more, share a study file between processes and call ask and tell in each."
+        raise ValueError(explain("workers", "only one here", workers, fix=fix))
+
+
+def _with_params(objective: Objective) -> Evaluate:
+    """An objective of params, which it may change, as one of trials."""
+    if not callable(objective):
+        raise TypeError(explain("objective", "not callable", objective))
+    return lambda trial: objective(dict(trial.params))
+
+
+def _loop(opt: Optimizer, evaluate: Evaluate, limits: Limits, bar: Progress) -> str:
     """Run trials until a reason to stop, which it returns."""
-    deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    deadline = None if limits.timeout is None else time.monotonic() + limits.timeout
     errors: list[str] = []
     while True:
         finished = len(opt.trials) - len(opt.pending)
         bar.show(opt, finished)
-        if options.n_trials is not None and finished >= options.n_trials:
+        if limits.n_trials is not None and finished >= limits.n_trials:
             return "n_trials"
         if deadline is not None and time.monotonic() >= deadline:
             return "timeout"
         trial = opt.ask()
         if trial is None:
             return "exhausted"
-        error = _evaluate(opt, trial, objective, options.catch)
+        error = _evaluate(opt, trial, evaluate, limits.catch)
         errors = [*errors, error] if error else []
         if len(errors) >= MAX_FAILURES:
             raise TooManyFailuresError(
                 f"the objective failed {len(errors)} times in a row; the first time:\n{errors[0]}"
             )
         told = opt.trials[trial.number]
-        answers = [callback(opt, told) for callback in options.callbacks]
+        answers = [callback(opt, told) for callback in limits.callbacks]
         if True in answers:
             bar.show(opt, finished + 1)
             return "callback"
 
 
-def _evaluate(
-    opt: Optimizer,
-    trial: Trial,
-    objective: Objective,
-    catch: type[BaseException] | tuple[type[BaseException], ...],
-) -> str | None:
-    """Evaluate one trial and tell it; returns the traceback if the objective is at fault."""
+def _evaluate(opt: Optimizer, trial: Trial, evaluate: Evaluate, catch: Catch) -> str | None:
+    """Evaluate one trial and tell it; returns what went wrong if the objective is at fault."""
     try:
-        value = objective(dict(trial.params))
+        value = evaluate(trial)
+    except TrialFailed as failed:
+        error = str(failed)
     except catch:
         error = traceback.format_exc()
-        opt.tell(trial, failed=True, error=error)
-        return error
     except BaseException:
         opt.release(trial)
         raise
-    try:
-        opt.tell(trial, value)
-    except (TypeError, ObservationError):  # what came back is no result
-        error = traceback.format_exc()
-        opt.tell(trial, failed=True, error=error)
-        return error
-    return None
+    else:
+        try:
+            opt.tell(trial, value)
+            return None
+        except (TypeError, ObservationError) as refused:  # what came back is no result
+            error = f"{type(refused).__name__}: {refused}"
+    opt.tell(trial, failed=True, error=error)
+    return error

@@ -229,3 +229,27 @@ def test_a_situation_of_another_domain_is_refused(cube, synthetic, change, messa
             replace(fits, **change),
             np.random.default_rng(0),
         )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_everything_stays_on_the_device_of_the_inputs():
+    domain = Domain.build(
+        ["continuous", "category", "continuous", "levels"],
+        [None, [0.2, 0.5, 0.8], None, [i / 30 for i in range(31)]],
+        [-1, -1, 1, -1],
+        [-1, -1, 0, -1],
+        device="cuda",
+    )
+    known = spread(domain, 12, generator(1, "test"))
+    x = domain.embed(known)
+    memory = {"lengthscale": [0.5] * 4, "outputscale": 1.0, "noise": 1e-4}
+    posterior = GaussianProcess(groups=domain.groups).posterior(x, x.sum(-1), memory)
+    base = normal_base_samples(64, 4, generator(0, "base"), known.device)
+
+    def model(pending):
+        return ConditionalLogExpectedImprovement(posterior, 3.0, pending, base)
+
+    z, values = propose(model, domain, 3, situation(known), generator(0, "test"))
+    assert z.device == values.device == known.device
+    assert len(set(keys(domain, known, z))) == 15
