@@ -47,7 +47,7 @@ class NoResultsError(GpboError, LookupError):
     """Nothing is complete yet, so there is no best."""
 
 
-class TrialFailed(GpboError):
+class TrialFailed(GpboError, RuntimeError):
     """Raised by an objective: this trial failed, for the reason in the text."""
 
 

@@ -188,16 +188,6 @@ class Domain:
         position = self.levels[self.row[coordinate], level]
         return self.snap(z.scatter(1, coordinate.unsqueeze(1), position.unsqueeze(1)))
 
-    def neighbours(self, z: Tensor, j: int) -> Tensor:
-        """Each point with coordinate j, a discrete one, on each of its levels.
-
-        Shapes   z (n, p) -> (n, levels of j, p)
-        """
-        n, count = z.shape[0], int(self.count[j])
-        level = torch.arange(count, device=z.device).repeat(n)
-        rows = z.repeat_interleave(count, 0)
-        return self.with_level(rows, torch.full_like(level, j), level).view(n, count, self.p)
-
     def enumerate(self) -> Tensor:
         """Every point, the last coordinate fastest.
 

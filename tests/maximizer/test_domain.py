@@ -175,15 +175,6 @@ def test_the_encoding_is_differentiable_where_coordinates_are_continuous(nested)
     assert torch.equal(slope, moves.double())
 
 
-def test_neighbours_visit_every_level_and_rest_what_they_activate(nested):
-    z = nested.snap(torch.tensor([[0.3, 0.1, 0.2, 0.5, 0.5, 0.5, 0.9]]).double())
-    visited = nested.neighbours(z, 1)
-    assert visited.shape == (1, 3, 7)
-    torch.testing.assert_close(visited[0, :, 1], torch.tensor([1, 3, 5]).double() / 6)
-    assert torch.equal(visited[0, 0], z[0])
-    assert visited[0, 2, [0, 2, 5, 6]].tolist() == [z[0, 0], 0.5, 0.5, 0.75]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
