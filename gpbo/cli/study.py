@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from gpbo.history import Direction
 from gpbo.journal import Journal, load_journal, open_journal
 from gpbo.optimizer import Optimizer
 from gpbo.space import Choice, Space
-from gpbo.space.notation import from_dict
+from gpbo.space.notation import from_dict, from_json
 from gpbo.storage import Storage, open_storage
 from gpbo.storage.base import check_study
 from gpbo.strategy import NAMES, Strategy, make
@@ -174,24 +173,11 @@ def read_space(file: str) -> Space:
     Raises   SpaceError  if it cannot be read or describes no space
     """
     try:
-        text = Path(file).read_text(encoding="utf-8-sig")
-        return from_dict(json.loads(text, object_pairs_hook=_once_each))
+        return from_json(Path(file).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SpaceError(f"{file}: cannot be read: {error.strerror or error}") from None
-    except json.JSONDecodeError as error:
-        raise SpaceError(f"{file}: not JSON: {error}") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (SpaceError, UnicodeDecodeError) as error:
         raise SpaceError(f"{file}: {error}") from None
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON in which no name comes twice; of twins, JSON would keep the last."""
-    out = dict(pairs)
-    if len(out) < len(pairs):
-        names = [name for name, _ in pairs]
-        twin = next(name for name in names if names.count(name) > 1)
-        raise SpaceError(f"the name {twin!r} comes twice")
-    return out
 
 
 def names_of(space: Space) -> list[str]:

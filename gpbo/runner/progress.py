@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gpbo.check import one_of
 from gpbo.errors import NoResultsError
@@ -18,17 +19,6 @@ class Progress(ABC):
     def show(self, opt: Optimizer, finished: int) -> None:
         """Show that so many trials have finished."""
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
 
 class Silent(Progress):
     """Shows nothing."""
@@ -38,13 +28,13 @@ class Silent(Progress):
 
 
 class Bar(Progress):
-    """A bar on stderr, drawn by rich."""
+    """A bar on stderr, drawn by rich while `display` is entered."""
 
     def __init__(self, direction: str, total: int | None) -> None:
         from rich import progress
         from rich.console import Console
 
-        self._bar = progress.Progress(
+        self.display = progress.Progress(
             progress.TextColumn(f"gpbo {direction}"),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
@@ -52,34 +42,28 @@ class Bar(Progress):
             progress.TextColumn("{task.fields[best]}"),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("", total=total, best="")
+        self._task = self.display.add_task("", total=total, best="")
 
     def show(self, opt: Optimizer, finished: int) -> None:
         try:
             best = f"best {opt.best_value:.6g} (trial {opt.best.number})"
         except NoResultsError:
             best = "no result yet"
-        self._bar.update(self._task, completed=finished, best=best)
-
-    def __enter__(self) -> Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
+        self.display.update(self._task, completed=finished, best=best)
 
 
-def open_progress(wanted: str | bool, direction: str, total: int | None) -> Progress:
-    """The progress display that `progress=` asks for.
+@contextmanager
+def open_progress(wanted: str | bool, direction: str, total: int | None) -> Iterator[Progress]:
+    """The progress display that `progress=` asks for: "auto" draws a bar on a terminal only.
 
     Raises   ValueError, TypeError  if it is not "auto", True or False
     """
-    if isinstance(wanted, bool):
-        return Bar(direction, total) if wanted else Silent()
-    one_of("progress", wanted, ["auto"])
-    return Bar(direction, total) if sys.stderr.isatty() else Silent()
+    if not isinstance(wanted, bool):
+        one_of("progress", wanted, ["auto"])
+        wanted = sys.stderr.isatty()
+    if not wanted:
+        yield Silent()
+        return
+    bar = Bar(direction, total)
+    with bar.display:
+        yield bar

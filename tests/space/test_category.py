@@ -92,6 +92,8 @@ def test_a_constant_is_its_value_at_every_coordinate(value: Value) -> None:
 def test_a_constant_refuses_any_other_value() -> None:
     with pytest.raises(ValueError, match="a constant, got 11; expected 10"):
         Constant(10).canonical(11)
+    with pytest.raises(ValueError, match="a constant, got True; expected 1"):
+        Constant(1).canonical(True)
 
 
 @pytest.mark.parametrize("kind", [Categorical, Ordinal])

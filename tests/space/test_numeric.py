@@ -127,6 +127,15 @@ def test_a_log_int_is_as_likely_as_its_interval_is_long_on_the_log_scale() -> No
     assert scipy.stats.chisquare(counts, expected).pvalue > SURE
 
 
+@pytest.mark.parametrize(("low", "high"), [(1, 20), (16, 1024), (1000, 1003)])
+def test_a_log_int_owns_half_a_unit_on_either_side(low: int, high: int) -> None:
+    parameter = Int(low, high, log=True)
+    for k in range(low, high):
+        edge = math.log((k + 0.5) / (low - 0.5)) / math.log((high + 0.5) / (low - 0.5))
+        assert parameter.from_unit(edge - 1e-9) == k
+        assert parameter.from_unit(edge + 1e-9) == k + 1
+
+
 def test_a_low_below_the_normal_floats_is_moved_up_with_one_warning() -> None:
     with pytest.warns(GpboWarning, match="low=1e-320 is subnormal; using low=2.2") as caught:
         parameter = Float(1e-320, 1.0, log=True)

@@ -75,6 +75,7 @@ def test_more_intervals_than_float64_has_numbers_still_give_a_fixed_point(
 
 def test_the_ends_belong_to_the_first_and_the_last_interval() -> None:
     assert [interval(u, 4) for u in (0.0, 0.25, 0.999, 1.0)] == [0, 1, 3, 3]
+    assert [center(index, 4) for index in range(4)] == [0.125, 0.375, 0.625, 0.875]
 
 
 @checked
