@@ -22,10 +22,10 @@ EPOCHS = 12
 
 SPACE = gpbo.Space(
     {
-        "lr": gpbo.Float(1e-5, 1.0, log=True),
-        "weight_decay": gpbo.Float(1e-6, 1e-1, log=True),
+        "lr": gpbo.Float(1e-6, 10.0, log=True),
+        "weight_decay": gpbo.Float(1e-6, 1.0, log=True),
         "dropout": gpbo.Float(0.0, 0.8),
-        "width": gpbo.Int(8, 128, log=True),
+        "width": gpbo.Int(4, 128, log=True),
         "activation": gpbo.Categorical(["relu", "tanh", "gelu"]),
         "optimizer": gpbo.Choice(
             {
