@@ -51,7 +51,7 @@ class Grid(Strategy):
         lattice = self.lattice(space)
         if lattice.size > MAX_POINTS:
             raise SpaceError(
-                f"grid: the grid has {lattice.size:.2g} points; expected at most 10**7. "
+                f"grid: the grid has {_short(lattice.size)} points; expected at most 10**7. "
                 "Give ranges fewer values with n=, or use 'sobol'."
             )
 
@@ -113,6 +113,12 @@ class Grid(Strategy):
             tries = len(history.trials_at(history.rows[trial.number]))
             if trial.provenance.get("strategy") == self.name and tries < TRIES:
                 yield trial
+
+
+def _short(n: int) -> str:
+    """A large number as 3.2e9, however large."""
+    digits = str(n)
+    return digits if len(digits) < 5 else f"{digits[0]}.{digits[1]}e{len(digits) - 1}"
 
 
 def is_range(parameter: Parameter) -> bool:

@@ -219,7 +219,7 @@ def test_released_is_handed_out_again(study: Gpbo) -> None:
         ("ask study.db --space none.json", "none.json: cannot be read: No such file"),
         ("ask study.db --strategy grid", "'lr': a range is not a list of values"),
         ("ask new.db --space other.json --strategy grid", "'lr': a range is not a list of values"),
-        ("ask new.db --space bad.json", "bad.json: not JSON"),
+        ("ask new.db --space bad.json", "bad.json: Space: not JSON"),
         ("ask new.db --space other.json --study ''", "the name is empty"),
         ("ask no/folder.db --space other.json --strategy random", "No such file or directory"),
     ],

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gpbo.errors import SpaceError
+from gpbo.errors import GpboWarning, SpaceError
 from gpbo.space import Categorical, Choice, Constant, Distribution, Float, Int, Ordinal, Space
 from gpbo.space.notation import from_json, read
+from tests.space.generated import checked
+
+kinds = st.sampled_from(["float", "int", "bool", "categorical", "ordinal", "constant", "choice"])
+fields = st.sampled_from(["low", "high", "log", "step", "choices", "value", "branches", "args"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.builds(
+            lambda kind, rest: {"type": kind, **rest}, kinds, st.dictionaries(fields, inner)
+        )
+    ),
+    max_leaves=8,
+)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +144,15 @@ def test_json_that_describes_no_parameter_is_a_space_error(entry: Any, match: st
 def test_text_that_describes_no_space_is_a_space_error(text: str, match: str) -> None:
     with pytest.raises(SpaceError, match=match):
         Space.from_json(text)
+
+
+@checked
+@given(st.dictionaries(st.text(max_size=3), values, max_size=3))
+def test_any_json_is_a_space_or_a_space_error(entries: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GpboWarning)
+        try:
+            space = from_json(json.dumps(entries))
+        except SpaceError:
+            return
+        assert from_json(space.to_json()) == space

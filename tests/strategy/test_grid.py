@@ -74,8 +74,11 @@ def test_a_range_without_n_is_refused_when_the_study_starts() -> None:
 
 def test_a_grid_that_nobody_can_finish_is_refused_with_its_size() -> None:
     space = {f"p{i}": gpbo.Int(1, 100) for i in range(5)}
-    with pytest.raises(SpaceError, match=r"1e\+10 points; expected at most 10\*\*7"):
+    with pytest.raises(SpaceError, match=r"1\.0e10 points; expected at most 10\*\*7"):
         gpbo.Optimizer(space, strategy="grid")
+    wide = {f"p{i}": gpbo.Float(0, 1) for i in range(100)}
+    with pytest.raises(SpaceError, match=r"1\.0e600 points"):
+        gpbo.Optimizer(wide, strategy=gpbo.Grid(n=10**6))
 
 
 def test_an_unknown_name_in_n_is_refused() -> None:
