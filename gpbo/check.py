@@ -22,6 +22,16 @@ def one_of(name: str, value: Any, known: Sequence[str]) -> str:
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """A switch, which must be True or False and not something that merely looks true.
+
+    Raises   TypeError  if it is anything else
+    """
+    if not isinstance(value, bool):
+        raise TypeError(explain(name, "not a bool", value, expected="True or False"))
+    return value
+
+
 def whole(name: str, value: Any, low: int, high: int | None = None, rule: str = "") -> int:
     """A whole number in low .. high as an int; NumPy's integers are welcome, bools are not.
 

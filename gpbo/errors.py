@@ -48,7 +48,9 @@ class NoResultsError(GpboError, LookupError):
 
 
 class TrialFailed(GpboError, RuntimeError):
-    """Raised by an objective: this trial failed, for the reason in the text."""
+    """Raised by an objective on purpose: this trial failed, for the reason in the text."""
+
+    at_fault = False  # whether many in a row mean that the objective, and not the point, is bad
 
 
 class TooManyFailuresError(GpboError, RuntimeError):

@@ -5,10 +5,10 @@ Events are the only record. Each is a JSON object with a name under "event":
     ask       trial, params, at, provenance, owner   a strategy proposed, or the queue gave, a trial
     complete  trial, value, noise, at                a result
     fail      trial, error, at                       the reason why there is none
-    amend     trial, value, noise, at                a result corrected
+    amend     trial, value or error, noise, at       a result corrected
     add       trial, params, value or error, noise, at   a result from elsewhere
     enqueue   params                                 to be asked next
-    adopt     trial, owner                           a pending trial handed out again
+    adopt     trial, owner, at                       a pending trial handed out again
     release   trial                                  its owner gave it up; the next ask takes it
 
 `owner` is who works on a trial; without one, the trial waits for its tell for ever.
@@ -16,6 +16,7 @@ Events are the only record. Each is a JSON object with a name under "event":
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -97,12 +98,7 @@ class History:
         Raises   NoResultsError  if there is none
         """
         if self._best is None:
-            failed = self.failed
-            last = f"; the last reason: {failed[-1].error}" if failed else ""
-            raise NoResultsError(
-                f"study {self.study!r}: no results yet: 0 complete, {len(failed)} failed, "
-                f"{len(self.pending)} pending{last}"
-            )
+            raise NoResultsError(no_results(self.study, self.trials))
         return self._best
 
     def better(self, a: float, b: float) -> bool:
@@ -124,6 +120,14 @@ class History:
         self._encode()
         return self._points.get(row.tobytes(), [])
 
+    def knows(self, point: Params, given: Collection[str]) -> bool:
+        """Whether a point was tried, or one with the same values for `given` names enqueued."""
+        if self.trials_at(self.space.to_row(point)):
+            return True
+        of_trials = [t.params for t in self.trials if t.provenance.get("strategy") == "enqueued"]
+        wanted = {name: point[name] for name in given}.items()
+        return any(wanted <= params.items() for params in [*of_trials, *self.queue])
+
     @property
     def distinct(self) -> int:
         """How many different points were proposed or added."""
@@ -134,6 +138,10 @@ class History:
     def lattice(self) -> Lattice | None:
         """Every point of the space where they are countable, else None."""
         return Lattice.of(self.space)
+
+    def count(self, state: State) -> int:
+        """How many trials are in a state."""
+        return len(self._of_state.get(state, ()))
 
     def _encode(self) -> None:
         """Bring the rows up to date with the trials."""
@@ -175,7 +183,7 @@ class History:
         self._finish(event, "failed")
 
     def _on_amend(self, event: Event) -> None:
-        self._finish(event, "complete")
+        self._finish(event, "failed" if event.get("value") is None else "complete")
         self._best = None
         for trial in self.complete:
             self._keep_best(trial)
@@ -187,6 +195,8 @@ class History:
         self.owners.pop(event["trial"], None)
         if event["owner"] is not None:
             self.owners[event["trial"]] = event["owner"]
+        trial = self.trials[event["trial"]]
+        self.trials[trial.number] = replace(trial, started=event["at"])
 
     def _on_release(self, event: Event) -> None:
         self.owners[event["trial"]] = RELEASED
@@ -230,3 +240,13 @@ class History:
             best = self._best.value if self._best else None
             if best is None or self.better(trial.value, best):
                 self._best = trial
+
+
+def no_results(study: str, trials: list[Trial]) -> str:
+    """Why there is no best trial yet."""
+    failed = [trial for trial in trials if trial.state == "failed"]
+    last = f"; the last reason: {failed[-1].error}" if failed else ""
+    return (
+        f"study {study!r}: no results yet: 0 complete, {len(failed)} failed, "
+        f"{len(trials) - len(failed)} pending{last}"
+    )

@@ -42,7 +42,8 @@ def read_result(told: Any, direction: Direction, *, on_nan: str = "fail") -> Tol
     """The one number in what an objective returned; nan, and infinity where bad, is a failure.
 
     Accepts a number, a NumPy or torch array with one element, a sequence of one number, or a dict
-    with "loss" (or "value") and optionally "status", where "fail" makes it a failure.
+    with "loss" (or "value") and optionally "status", where "fail" makes it a failure; what else a
+    dict holds is left alone.
 
     Raises   TypeError         if it is no number at all
              ObservationError  if it holds more than one, does not fit a float, would be best for
@@ -70,12 +71,24 @@ def read_noise(noise: Any) -> float | None:
     """
     if noise is None:
         return None
-    sd = _number(noise)
+    sd = _number(noise, "noise")
     if not (math.isfinite(sd) and sd >= 0):
         raise ObservationError(
             explain("noise", "not a standard deviation", noise, expected="a finite number >= 0")
         )
     return sd
+
+
+def read_error(error: str | BaseException | None) -> str:
+    """Why a trial failed, as a text.
+
+    Raises   TypeError  if it is neither a text nor an exception
+    """
+    if isinstance(error, BaseException):
+        return f"{type(error).__name__}: {error}"
+    if error is not None and not isinstance(error, str):
+        raise TypeError(explain("error", "neither a text nor an exception", error))
+    return error or "failed"
 
 
 def read_rows(
@@ -91,8 +104,10 @@ def read_rows(
     Raises   ObservationError       if there are not as many values, or noises, as params
              BatchObservationError  naming the first rows that cannot be read
     """
-    if not isinstance(noises, Sequence) and not hasattr(noises, "__len__"):
+    if not hasattr(noises, "__len__"):
         noises = [noises] * len(params)
+    if not hasattr(values, "__len__"):
+        raise TypeError(explain("add", "many params need as many values", values))
     if not len(params) == len(values) == len(noises):
         raise ObservationError(
             f"add: {len(params)} params, {len(values)} values, {len(noises)} noises; "
@@ -122,16 +137,15 @@ def _from_mapping(told: Mapping[Any, Any]) -> float | None:
     if status == "fail":
         return None
     names = {"loss", "value"} & set(told)
-    unknown = set(told) - {"loss", "value", "status"}
-    if len(names) != 1 or unknown:
+    if len(names) != 1:
         raise ObservationError(
-            "value: a dict needs exactly one of 'loss' and 'value', and at most 'status' beside "
-            f"it, got {shorten(sorted(map(str, told)))}"
+            "value: a dict needs exactly one of 'loss' and 'value', got "
+            f"{shorten(sorted(map(str, told)))}"
         )
     return _number(told[names.pop()])
 
 
-def _number(told: Any) -> float:
+def _number(told: Any, name: str = "value") -> float:
     """The one number in a scalar, an array or a sequence, as a float."""
     if hasattr(told, "detach"):  # a torch tensor, perhaps on a GPU and part of a graph
         told = told.detach()
@@ -140,15 +154,17 @@ def _number(told: Any) -> float:
         shape = (len(told),)
         told = told[0] if len(told) == 1 else told
     if shape is not None and math.prod(shape) != 1:
-        raise ObservationError(f"value: 1 objective, got shape {tuple(shape)}")
+        raise ObservationError(f"{name}: 1 objective, got shape {tuple(shape)}")
+    if getattr(told, "mask", False):  # a masked value of numpy.ma is no value
+        return math.nan
     if hasattr(told, "item"):
         told = told.item()
     if told is None:
-        raise TypeError("value: nothing to tell, got None; for a failed trial use failed=True")
+        raise TypeError(f"{name}: nothing to tell, got None; for a failed trial use failed=True")
     if isinstance(told, bool) or not isinstance(told, (int, float, Decimal, Fraction)):
         kind = type(told).__name__
-        raise TypeError(f"value: not a number, got {kind} {shorten(told)}; pass a number")
+        raise TypeError(f"{name}: not a number, got {kind} {shorten(told)}; pass a number")
     try:
         return float(told)
     except OverflowError:
-        raise ObservationError(explain("value", "does not fit float64", told)) from None
+        raise ObservationError(explain(name, "does not fit float64", told)) from None

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, overload
 
-from gpbo.check import one_of, whole
+from gpbo.check import flag, one_of, whole
 from gpbo.dispatch import hand_out
 from gpbo.errors import (
     SpaceExhaustedWarning,
@@ -21,12 +21,12 @@ from gpbo.errors import (
 )
 from gpbo.history import Direction, Event, History
 from gpbo.journal import Journal, open_journal
-from gpbo.observation import Told, read_noise, read_result, read_rows
+from gpbo.observation import Told, read_error, read_noise, read_result, read_rows
 from gpbo.seeding import check_seed, generator
 from gpbo.space import Params, Space
 from gpbo.storage import open_storage
 from gpbo.strategy import Strategy, make
-from gpbo.trial import Trial
+from gpbo.trial import State, Trial
 from gpbo.worker import is_gone
 
 log = logging.getLogger("gpbo")
@@ -48,6 +48,8 @@ class Optimizer:
     on_nan      "fail" records nan as a failed trial, "raise" refuses it
     keep_trials False: a trial that this process asked and did not tell is handed out again once the
                 process has ended. True: it waits for its tell, for example from a cluster job
+    budget      how many trials the study shall have in all: a small one starts on fewer points, and
+                once there are as many, ask gives no new ones; None: no end
 
     Raises   SpaceError, StudyError, StorageError, DeviceError, TypeError, ValueError
     """
@@ -71,12 +73,15 @@ class Optimizer:
         one_of("direction", direction, ("minimize", "maximize"))
         one_of("on_nan", on_nan, ("fail", "raise"))
         check_seed(seed)
+        for name, value in (("resume", resume), ("keep_trials", keep_trials)):
+            flag(name, value)
+        budget = None if budget is None else whole("budget", budget, 0)
         if not isinstance(study, str) or not study:
             raise TypeError(explain("study", "not a name", study, expected="a non-empty str"))
         self._strategy = make(strategy, device=device, budget=budget)
         self._strategy.check(space)
         self._on_nan = on_nan
-        self._keep_trials = keep_trials
+        self._keep_trials, self._budget = keep_trials, budget
         self._lock, self._pid = threading.RLock(), os.getpid()
         self._journal = open_journal(
             open_storage(storage),
@@ -98,9 +103,14 @@ class Optimizer:
         self = cls.__new__(cls)
         strategy.check(journal.history.space)
         self._strategy, self._journal = strategy, journal
-        self._on_nan, self._keep_trials = "fail", True
+        self._on_nan, self._keep_trials, self._budget = "fail", True, None
         self._lock, self._pid = threading.RLock(), os.getpid()
         return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "an Optimizer does not pickle: open the study from its file in the other process"
+        )
 
     def __repr__(self) -> str:
         history = self._journal.history
@@ -119,13 +129,20 @@ class Optimizer:
     def ask(self, n: int | None = None) -> Trial | list[Trial] | None:
         """The next trial, or n distinct ones chosen together; each is pending until it is told.
 
-        Once a grid or a finite space is exhausted, `ask()` gives None and `ask(n)` what is left.
+        Once a grid, a finite space or the budget is exhausted, `ask()` gives None and `ask(n)` what
+        is left.
 
         Raises   TypeError, ValueError  if n is not a whole number in 1 .. 4096
         """
         wanted = 1 if n is None else whole("n", n, 1, MAX_ASK)
         with self._guard():
-            trials = hand_out(self._journal, self._strategy, wanted, keep=self._keep_trials)
+            trials = hand_out(
+                self._journal,
+                self._strategy,
+                wanted,
+                keep=self._keep_trials,
+                budget=self._budget,
+            )
         if n is None:
             return trials[0] if trials else None
         if 0 < len(trials) < wanted:
@@ -142,12 +159,13 @@ class Optimizer:
         *,
         failed: bool = False,
         noise: Any = None,
-        error: str | None = None,
+        error: str | BaseException | None = None,
     ) -> bool:
         """Record what became of a trial; on disk when this returns.
 
         `value` is anything with one number in it; `noise` its standard deviation, if known. With
-        `failed`, `error` may say why. Returns False if the same was told before.
+        `failed`, `error` may say why: a text or an exception. Returns False if the same was told
+        before.
 
         Raises   UnknownTrialError  if the study has no such trial
                  TrialStateError    if something else was told before
@@ -155,20 +173,25 @@ class Optimizer:
                  StorageError       if it cannot be written: it is kept, and the next call writes it
         """
         number = self._number(trial)
-        if failed and value is not None:
-            raise TypeError(explain("tell", "a failed trial has no value", value))
-        result = Told(None, error or "failed") if failed else self._read(value)
-        event = result.event(number, read_noise(noise))
+        event = self._outcome(value, failed, error).event(number, read_noise(noise))
         with self._guard():
             return bool(self._journal.write(lambda: self._told(number, event)))
 
-    def amend(self, trial: Trial | int, value: Any, *, noise: Any = None) -> None:
-        """Correct the value of a trial that was told.
+    def amend(
+        self,
+        trial: Trial | int,
+        value: Any = None,
+        *,
+        failed: bool = False,
+        noise: Any = None,
+        error: str | BaseException | None = None,
+    ) -> None:
+        """Correct what was told of a trial.
 
         Raises   as tell, and TrialStateError if it is pending
         """
         number, sd = self._number(trial), read_noise(noise)
-        event = read_result(value, self.direction, on_nan="raise").event(number, sd, kind="amend")
+        event = self._outcome(value, failed, error).event(number, sd, kind="amend")
 
         def decide() -> list[Event]:
             if self._journal.history.trial(number).state == "pending":
@@ -200,20 +223,36 @@ class Optimizer:
         old = self._journal.history.trial(number)
         if old.state == "pending":
             return [event]
-        if old.value == event.get("value"):  # failed again, for whatever reason, is the same too
+        same_noise = "noise" not in event or event["noise"] == old.noise
+        if old.value == event.get("value") and same_noise:  # failed again, whyever, is the same too
             return []
         was = f"complete with {old.value!r}" if old.state == "complete" else old.state
         raise TrialStateError(
             f"trial {number} is {was}; to correct it use opt.amend({number}, ...)"
         )
 
+    def _outcome(self, value: Any, failed: bool, error: str | BaseException | None) -> Told:
+        """What a tell says, checked."""
+        if flag("failed", failed):
+            if value is not None:
+                raise TypeError(explain("tell", "a failed trial has no value", value))
+            return Told(None, read_error(error))
+        if error is not None:
+            raise TypeError(explain("tell", "an error without failed=True", error))
+        return self._read(value)
+
     def _read(self, value: Any) -> Told:
         return read_result(value, self.direction, on_nan=self._on_nan)
 
     # points from elsewhere -------------------------------------------------------------------
 
-    def enqueue(self, params: Mapping[str, Any], *, clip: bool = False) -> None:
-        """Ask for these params next; names that are missing are sampled when it is their turn.
+    def enqueue(
+        self, params: Mapping[str, Any], *, clip: bool = False, again: bool = False
+    ) -> bool:
+        """Ask for these params next; names that are missing are sampled.
+
+        A point that is known or waiting already is not enqueued (and False returned), so that a
+        script may be run again; `again` evaluates it once more, for noisy objectives.
 
         Raises   ObservationError  if a name is unknown or a value not allowed
         """
@@ -222,10 +261,13 @@ class Optimizer:
         def decide() -> list[Event]:
             turn = len(history) + len(history.queue)
             rng = generator(self.seed, "enqueue", turn)
-            return [{"event": "enqueue", "params": self.space.check(params, clip=clip, fill=rng)}]
+            point = self.space.check(params, clip=clip, fill=rng)
+            if not again and history.knows(point, given=params):
+                return []
+            return [{"event": "enqueue", "params": point}]
 
         with self._guard():
-            self._journal.write(decide)
+            return bool(self._journal.write(decide))
 
     @overload
     def add(
@@ -276,7 +318,7 @@ class Optimizer:
 
         with self._guard():
             numbers = [event["trial"] for event in self._journal.write(decide)]
-            trials = [history.trials[number] for number in numbers]
+            trials = [history.trials[number].copy() for number in numbers]
         return trials[0] if isinstance(params, Mapping) else trials
 
     # what there is ---------------------------------------------------------------------------
@@ -314,19 +356,33 @@ class Optimizer:
     @property
     def trials(self) -> list[Trial]:
         """All trials in order of number, other processes' included."""
-        return list(self._newest().trials)
+        return [trial.copy() for trial in self._newest().trials]
 
     @property
     def pending(self) -> list[Trial]:
         """The trials that were asked and not told."""
-        return self._newest().pending
+        return [trial.copy() for trial in self._newest().pending]
+
+    def count(self, state: State) -> int:
+        """How many trials are "pending", "complete" or "failed"."""
+        return self._newest().count(state)
+
+    def trial(self, number: int) -> Trial:
+        """The trial of this number, as it stands now.
+
+        Raises   UnknownTrialError  if there is none
+        """
+        return self._newest().trial(number).copy()
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to ask, as at the end of a grid or a finite space."""
         history = self._newest()
-        waiting = history.queue or any(is_gone(worker) for worker in history.owners.values())
-        return not waiting and self._strategy.exhausted(history)
+        if any(is_gone(worker) for worker in history.owners.values()):
+            return False
+        if self._budget is not None and len(history) >= self._budget:
+            return True
+        return not history.queue and self._strategy.exhausted(history)
 
     @property
     def best(self) -> Trial:
@@ -334,7 +390,7 @@ class Optimizer:
 
         Raises   NoResultsError  if nothing is complete
         """
-        return self._newest().best
+        return self._newest().best.copy()
 
     @property
     def best_params(self) -> Params:
@@ -372,9 +428,12 @@ class Optimizer:
         history = self._journal.history
         if isinstance(trial, Trial):
             if trial.study_id != history.study_id:
+                other = repr(trial.study)
+                if trial.study == self.study:
+                    other = "another one of that name"
                 raise UnknownTrialError(
-                    f"trial {trial.number} belongs to study {trial.study!r}, not to this study "
-                    f"{self.study!r}"
+                    f"trial {trial.number} belongs to study {other}, not to this study "
+                    f"{self.study!r} in {self._journal.storage.location}"
                 )
             return trial.number
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, KeysView
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = int | float | str | bool | None
@@ -27,3 +28,24 @@ class Trial:
 
     def __getitem__(self, name: str) -> Value:
         return self.params[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.params
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.params)
+
+    def keys(self) -> KeysView[str]:
+        """The names of the params; with it, `dict(trial)` and `**trial` are the params."""
+        return self.params.keys()
+
+    def get(self, name: str, default: Value = None) -> Value:
+        """The value of a param, or the default where the trial does not have it."""
+        return self.params.get(name, default)
+
+    def __hash__(self) -> int:
+        return hash((self.study_id, self.number))
+
+    def copy(self) -> Trial:
+        """The same trial with dicts of its own, which a caller may change."""
+        return replace(self, params=dict(self.params), provenance=dict(self.provenance))

@@ -82,9 +82,11 @@ def test_the_queue_is_served_in_order() -> None:
 
 def test_owners_come_and_go() -> None:
     release = {"event": "release", "trial": 0}
-    adopt = {"event": "adopt", "trial": 0, "owner": None}
+    adopt = {"event": "adopt", "trial": 0, "owner": None, "at": 7.0}
     assert fold(ask(0, x=0.1, c="b"), release).owners == {0: RELEASED}
-    assert fold(ask(0, x=0.1, c="b"), release, adopt).owners == {}
+    adopted = fold(ask(0, x=0.1, c="b"), release, adopt)
+    assert adopted.owners == {}
+    assert adopted.trials[0].started == 7.0
 
 
 def test_params_that_do_not_fit_the_space_are_corruption() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,11 +158,88 @@ def test_a_released_trial_is_handed_out_again_under_its_number() -> None:
     opt = study()
     first, second = opt.ask(2)
     opt.release(first)
-    assert opt.ask() == first
+    again = opt.ask()
+    assert again is not None
+    assert (again.number, again.params) == (first.number, first.params)
+    assert again.started > first.started  # type: ignore[operator]
     opt.tell(first, 1.0)
     with pytest.raises(errors.TrialStateError, match="complete, not pending"):
         opt.release(first)
     assert opt.pending == [second]
+
+
+def test_amend_can_turn_a_result_into_a_failure_and_back() -> None:
+    opt = study()
+    opt.tell(opt.ask(), 0.1)
+    opt.amend(0, failed=True, error=RuntimeError("wrong data"))
+    assert (opt.trial(0).state, opt.trial(0).error) == ("failed", "RuntimeError: wrong data")
+    opt.amend(0, 0.2)
+    assert (opt.trial(0).state, opt.best_value) == ("complete", 0.2)
+
+
+def test_other_noise_for_the_same_value_is_no_repetition() -> None:
+    opt = study()
+    opt.tell(opt.ask(), 0.1, noise=0.5)
+    assert opt.tell(0, 0.1) is False
+    assert opt.tell(0, 0.1, noise=0.5) is False
+    with pytest.raises(errors.TrialStateError, match=r"opt.amend\(0"):
+        opt.tell(0, 0.1, noise=0.7)
+
+
+def test_an_exception_may_say_why_a_trial_failed() -> None:
+    opt = study()
+    opt.tell(opt.ask(), failed=True, error=ValueError("no such file"))
+    assert opt.trial(0).error == "ValueError: no such file"
+    with pytest.raises(TypeError, match="neither a text nor an exception, got 5"):
+        opt.tell(opt.ask(), failed=True, error=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"an error without failed=True"):
+        opt.tell(1, 0.5, error="odd")
+
+
+# ---- what a caller holds is the caller's
+
+
+def test_changing_what_the_study_handed_out_changes_nothing_in_it() -> None:
+    opt = study()
+    opt.tell(opt.ask(), 0.1)
+    expected = dict(opt.best_params)
+    for params in (opt.best_params, opt.trials[0].params, opt.recommend(), opt.trial(0).params):
+        params.clear()
+    assert opt.best_params == expected
+
+
+def test_a_trial_reads_like_its_params() -> None:
+    trial = study().ask()
+    assert trial is not None
+    assert dict(trial) == trial.params
+    assert "x" in trial
+    assert "momentum" not in trial
+    assert trial.get("momentum") is None
+    assert len({trial, trial.copy()}) == 1
+
+
+def test_an_optimizer_says_why_it_does_not_pickle_and_a_trial_does() -> None:
+    opt = study()
+    trial = opt.ask()
+    assert pickle.loads(pickle.dumps(trial)) == trial
+    assert pickle.loads(pickle.dumps(opt.space)) == opt.space
+    with pytest.raises(TypeError, match="open the study from its file"):
+        pickle.dumps(opt)
+
+
+# ---- a budget
+
+
+def test_a_study_with_its_budget_of_trials_is_done(tmp_path: Path) -> None:
+    one, other = (study(storage=tmp_path / "runs.db", budget=5) for _ in range(2))
+    assert len(one.ask(3)) == 3
+    with pytest.warns(errors.SpaceExhaustedWarning, match="2 points are left"):
+        assert len(other.ask(3)) == 2
+    assert one.ask() is None
+    assert one.done
+    one.release(0)
+    assert not one.done
+    assert other.ask().number == 0  # type: ignore[union-attr]
 
 
 # ---- points from elsewhere
@@ -179,6 +257,18 @@ def test_an_enqueued_point_is_asked_next_with_the_rest_filled_in() -> None:
         "enqueued",
         "random",
     ]
+
+
+def test_enqueueing_twice_asks_once_unless_again_is_wanted() -> None:
+    opt = study()
+    assert opt.enqueue({"x": 0.25, "k": 2})
+    assert not opt.enqueue({"x": 0.25, "k": 2})
+    assert opt.ask().provenance["strategy"] == "enqueued"  # type: ignore[union-attr]
+    assert not opt.enqueue({"x": 0.25, "k": 2})
+    assert opt.enqueue({"k": 7})
+    assert not opt.enqueue({"k": 7})
+    assert opt.enqueue({"x": 0.25, "k": 2}, again=True)
+    assert [t.params["k"] for t in opt.ask(2)] == [7, 2]
 
 
 def test_added_results_are_complete_trials() -> None:
@@ -273,6 +363,11 @@ def test_asking_for_more_than_is_left_gives_the_rest_with_a_warning(
         ({"study": ""}, TypeError, r"study: not a name"),
         ({"directoin": "minimize"}, TypeError, r"unknown argument.*mean 'direction'\?"),
         ({"storage": 3}, TypeError, r"storage"),
+        ({"resume": "no"}, TypeError, r"resume: not a bool, got 'no'"),
+        ({"keep_trials": 1}, TypeError, r"keep_trials: not a bool"),
+        ({"budget": "a"}, TypeError, r"budget: not a whole number"),
+        ({"budget": -1}, ValueError, r"budget: out of range"),
+        ({"strategy": gpbo.Random(), "device": "cpu"}, ValueError, r"not for a Strategy object"),
         ({"device": "mps", "strategy": "bayes"}, errors.DeviceError, r"float64"),
         ({"device": "gpu", "strategy": "bayes"}, errors.DeviceError, r"'gpu'"),
         ({"device": "cuda:99", "strategy": "bayes"}, errors.DeviceError, r"cuda:99"),

@@ -36,6 +36,8 @@ class CommandError(GpboError, RuntimeError):
 class CommandFailed(TrialFailed):
     """One run of the command gave no result; the text says why."""
 
+    at_fault = True
+
 
 @final
 class Command:

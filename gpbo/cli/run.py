@@ -32,7 +32,13 @@ def run(args: argparse.Namespace) -> int:
     for suspect in command.suspects:
         print(f"gpbo: warning: {suspect}", file=sys.stderr)
     opt = Optimizer(
-        setup.space, setup.direction, setup.strategy, setup.seed, setup.open(), setup.study
+        setup.space,
+        setup.direction,
+        setup.strategy,
+        setup.seed,
+        setup.open(),
+        setup.study,
+        budget=args.n,
     )
     say = (lambda opt, trial: _say(opt, trial, args.n),)
     limits = Limits(args.n, args.timeout, say, catch=())  # CommandFailed is a failed trial anyway

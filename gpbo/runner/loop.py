@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from gpbo.check import whole
 from gpbo.errors import (
@@ -17,6 +17,7 @@ from gpbo.errors import (
     explain,
     hint_keywords,
 )
+from gpbo.history import no_results
 from gpbo.optimizer import Optimizer
 from gpbo.runner.progress import Progress, open_progress
 from gpbo.space import Params, Space
@@ -33,16 +34,18 @@ MAX_FAILURES = 10  # errors of the objective in a row: the fault is then in the 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found.
+    """What a run found, as it stood at its end.
 
     `stopped` says why it ended: "n_trials", "timeout", "exhausted" (no point is left), "callback"
-    or "interrupted" (Ctrl-C).
+    or "interrupted" (Ctrl-C). `optimizer` goes on with the study; a pickled Result is without it.
     """
 
     trials: list[Trial]
     direction: str
     stopped: str
-    optimizer: Optimizer
+    study: str
+    optimizer: Optimizer | None
+    _best: Trial | None
 
     @property
     def best(self) -> Trial:
@@ -50,7 +53,9 @@ class Result:
 
         Raises   NoResultsError  if nothing is complete
         """
-        return self.optimizer.best
+        if self._best is None:
+            raise NoResultsError(no_results(self.study, self.trials))
+        return self._best
 
     @property
     def best_params(self) -> Params:
@@ -60,13 +65,22 @@ class Result:
     @property
     def best_value(self) -> float:
         """The value of `best`."""
-        return self.optimizer.best_value
+        return cast(float, self.best.value)
+
+    def recommend(self) -> Params:
+        """The params to use in the end; see `Optimizer.recommend`.
+
+        Raises   NoResultsError  if nothing is complete
+        """
+        return self.best_params if self.optimizer is None else self.optimizer.recommend()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "optimizer": None}
 
     def __repr__(self) -> str:
-        try:
+        found = "best_value=None"
+        if self._best is not None:
             found = f"best_value={self.best_value!r}, best_params={self.best_params!r}"
-        except NoResultsError:
-            found = "best_value=None"
         return (
             f"Result({found}, direction={self.direction!r}, trials={len(self.trials)}, "
             f"stopped={self.stopped!r})"
@@ -82,17 +96,31 @@ class Limits:
 
     n_trials: int | None = None
     timeout: float | None = None
-    callbacks: tuple[Callback, ...] = ()
+    callbacks: Iterable[Callback] = ()
     catch: Catch = Exception
 
     def __post_init__(self) -> None:
         if self.n_trials is not None:
             whole("n_trials", self.n_trials, 0)
-        if self.timeout is not None and not self.timeout >= 0:
-            raise ValueError(explain("timeout", "negative", self.timeout, expected="seconds >= 0"))
+        if self.timeout is not None:
+            if isinstance(self.timeout, bool) or not isinstance(self.timeout, (int, float)):
+                raise TypeError(
+                    explain("timeout", "not a number", self.timeout, expected="seconds")
+                )
+            if not self.timeout >= 0:
+                rule = "seconds >= 0"
+                raise ValueError(explain("timeout", "out of range", self.timeout, expected=rule))
+        if not isinstance(self.callbacks, Iterable):
+            rule = "a list of functions"
+            raise TypeError(explain("callbacks", "not a list", self.callbacks, expected=rule))
+        object.__setattr__(self, "callbacks", tuple(self.callbacks))
         for callback in self.callbacks:
             if not callable(callback):
                 raise TypeError(explain("callbacks", "not callable", callback))
+        classes = self.catch if isinstance(self.catch, tuple) else (self.catch,)
+        if not all(isinstance(c, type) and issubclass(c, BaseException) for c in classes):
+            rule = "an exception class or a tuple of them"
+            raise TypeError(explain("catch", "not exceptions", self.catch, expected=rule))
 
 
 @hint_keywords
@@ -131,7 +159,7 @@ def minimize(
     Raises   TooManyFailuresError  after 10 errors of the objective in a row
              and what Optimizer raises
     """
-    limits, evaluate = Limits(n_trials, timeout, tuple(callbacks), catch), _with_params(objective)
+    limits, evaluate = Limits(n_trials, timeout, callbacks, catch), _with_params(objective)
     _one_worker(workers)
     opt = Optimizer(
         space, "minimize", strategy, seed, storage, study, device=device, budget=n_trials
@@ -157,7 +185,7 @@ def maximize(
     catch: Catch = Exception,
 ) -> Result:
     """Find params that make the objective large; everything else is as in `minimize`."""
-    limits, evaluate = Limits(n_trials, timeout, tuple(callbacks), catch), _with_params(objective)
+    limits, evaluate = Limits(n_trials, timeout, callbacks, catch), _with_params(objective)
     _one_worker(workers)
     opt = Optimizer(
         space, "maximize", strategy, seed, storage, study, device=device, budget=n_trials
@@ -177,7 +205,8 @@ def run(
             stopped = _loop(opt, evaluate, limits, bar)
         except KeyboardInterrupt:
             stopped = "interrupted"
-    return Result(opt.trials, opt.direction, stopped, opt)
+    best = opt.best if opt.count("complete") else None
+    return Result(opt.trials, opt.direction, stopped, opt.study, opt, best)
 
 
 def _one_worker(workers: int) -> None:
@@ -198,22 +227,25 @@ def _loop(opt: Optimizer, evaluate: Evaluate, limits: Limits, bar: Progress) -> 
     deadline = None if limits.timeout is None else time.monotonic() + limits.timeout
     errors: list[str] = []
     while True:
-        finished = len(opt.trials) - len(opt.pending)
+        finished = opt.count("complete") + opt.count("failed")
         bar.show(opt, finished)
         if limits.n_trials is not None and finished >= limits.n_trials:
             return "n_trials"
         if deadline is not None and time.monotonic() >= deadline:
             return "timeout"
         trial = opt.ask()
-        if trial is None:
-            return "exhausted"
+        if trial is None:  # the last trials may be in other processes' hands
+            at_limit = finished + opt.count("pending") == limits.n_trials
+            return "n_trials" if at_limit else "exhausted"
         error = _evaluate(opt, trial, evaluate, limits.catch)
         errors = [*errors, error] if error else []
         if len(errors) >= MAX_FAILURES:
             raise TooManyFailuresError(
-                f"the objective failed {len(errors)} times in a row; the first time:\n{errors[0]}"
+                f"the objective failed {len(errors)} times in a row; if the fault is in the code, "
+                "mend it and start a new study, since these points count as failed. "
+                f"The first time:\n{errors[0]}"
             )
-        told = opt.trials[trial.number]
+        told = opt.trial(trial.number)
         answers = [callback(opt, told) for callback in limits.callbacks]
         if True in answers:
             bar.show(opt, finished + 1)
@@ -222,10 +254,11 @@ def _loop(opt: Optimizer, evaluate: Evaluate, limits: Limits, bar: Progress) -> 
 
 def _evaluate(opt: Optimizer, trial: Trial, evaluate: Evaluate, catch: Catch) -> str | None:
     """Evaluate one trial and tell it; returns what went wrong if the objective is at fault."""
+    at_fault = True
     try:
         value = evaluate(trial)
     except TrialFailed as failed:
-        error = str(failed)
+        error, at_fault = str(failed), failed.at_fault
     except catch:
         error = traceback.format_exc()
     except BaseException:
@@ -238,4 +271,4 @@ def _evaluate(opt: Optimizer, trial: Trial, evaluate: Evaluate, catch: Catch) ->
         except (TypeError, ObservationError) as refused:  # what came back is no result
             error = f"{type(refused).__name__}: {refused}"
     opt.tell(trial, failed=True, error=error)
-    return error
+    return error if at_fault else None

@@ -21,6 +21,9 @@ def make(spec: Any, *, device: str = "auto", budget: int | None = None) -> Strat
              DeviceError  if the device does not exist
     """
     if isinstance(spec, Strategy):
+        if device != "auto":
+            fix = f"Give it to the strategy, as in gpbo.Bayes(device={device!r})."
+            raise ValueError(explain("device", "not for a Strategy object", device, fix=fix))
         return spec
     if not isinstance(spec, str):
         raise TypeError(

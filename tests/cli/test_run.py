@@ -138,8 +138,7 @@ def test_ten_failures_in_a_row_stop_the_run_and_show_the_first(gpbo: Gpbo, folde
     said = gpbo(f"run study.db {START} -n 100 -- {script(folder, body)}")
     assert (said.code, said.out) == (1, "")
     assert said.err.endswith(
-        "gpbo: error: the objective failed 10 times in a row; the first time:\nexit status 9\n"
-        "number 5\n"
+        "these points count as failed. The first time:\nexit status 9\nnumber 5\n"
     )
     assert [t["state"] for t in trials(gpbo)] == ["failed"] * 4 + ["complete"] + ["failed"] * 10
 

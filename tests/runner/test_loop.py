@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,24 @@ def test_only_exceptions_that_are_caught_are_failures() -> None:
         run(objective, catch=(OSError,))
 
 
+def test_a_trial_that_fails_on_purpose_keeps_its_text_and_stops_nothing() -> None:
+    def objective(params: dict[str, Any]) -> float:
+        raise errors.TrialFailed("diverged at epoch 3")
+
+    result = run(objective, 15)
+    assert [t.error for t in result.trials] == ["diverged at epoch 3"] * 15
+
+
+def test_a_result_stays_as_it_was_and_can_be_pickled(tmp_path: Path) -> None:
+    first = run(square, 3, storage=tmp_path / "runs.db")
+    before = first.best_value
+    run(lambda p: -5.0, 6, storage=tmp_path / "runs.db")
+    assert first.best_value == before
+    again = pickle.loads(pickle.dumps(first))
+    assert (again.best_params, again.trials) == (first.best_params, first.trials)
+    assert again.recommend() == first.best_params
+
+
 def test_the_objective_may_change_its_params_without_harm() -> None:
     result = run(lambda p: p.pop("x"), 5)
     assert all("x" in t.params for t in result.trials)
@@ -143,8 +162,12 @@ def test_no_result_at_all_is_said() -> None:
         ({"n_trials": -1}, ValueError, "n_trials: out of range"),
         ({"n_trials": 2.5}, TypeError, "n_trials: not a whole number"),
         ({"workers": 4}, ValueError, "workers: only one here, got 4"),
-        ({"timeout": -3}, ValueError, "timeout: negative"),
+        ({"timeout": -3}, ValueError, "timeout: out of range"),
         ({"callbacks": [3]}, TypeError, "callbacks: not callable"),
+        ({"callbacks": print}, TypeError, "callbacks: not a list"),
+        ({"timeout": "10"}, TypeError, "timeout: not a number, got '10'"),
+        ({"catch": [ValueError]}, TypeError, "catch: not exceptions"),
+        ({"catch": "x"}, TypeError, "catch: not exceptions"),
         ({"progress": "yes"}, ValueError, "progress: unknown"),
         ({"progress": 3}, TypeError, "progress: not a name"),
         ({"n_trial": 3}, TypeError, r"unknown argument 'n_trial'. Did you mean 'n_trials'\?"),
