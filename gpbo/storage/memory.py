@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any, final
 
-from gpbo.errors import StorageCorruptError
+from gpbo.errors import StorageCorruptError, StorageUnavailableError
 from gpbo.storage import fork
 from gpbo.storage.base import Decide, Event, Storage, check_study, no_reentry, no_such_study
 from gpbo.storage.record import decode, encode
@@ -20,6 +21,7 @@ class MemoryStorage(Storage):
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._deciding = False
+        self._process = os.getpid()
         self._headers: dict[str, bytes] = {}
         self._events: dict[str, list[bytes]] = {}
         fork.protect(self)
@@ -54,7 +56,15 @@ class MemoryStorage(Storage):
             return decode(bodies[after:])
 
     def transact(self, study: str, after: int, decide: Decide) -> list[Event]:
-        """The events after `after`: those that were there, then those that `decide` adds."""
+        """The events after `after`: those that were there, then those that `decide` adds.
+
+        Raises   StorageUnavailableError  in a forked child: its parent would never see them
+        """
+        if os.getpid() != self._process:
+            raise StorageUnavailableError(
+                "memory: this study belongs to the process that forked this one, which would not "
+                "see what is written here. Keep the study in a file: storage='runs.db'."
+            )
         with self._lock:
             no_reentry(self._deciding)
             bodies = self._bodies(study)
