@@ -66,9 +66,9 @@ struct RationalQuadratic {
   }
 };
 
-// Calls `use` with the struct of a kernel; false for an unknown one.
+// On the host: calls `use` with the struct of a kernel; false for an unknown one.
 template <typename Use>
-GPBO_HD bool for_kernel(int kernel, Use&& use) {
+inline bool for_kernel(int kernel, Use&& use) {
   switch (kernel) {
     case GPBO_MATERN52:
       use(Matern52{});

@@ -7,10 +7,10 @@
 
 namespace gpbo {
 
-#define GPBO_DECLARE(isa)                                                           \
-  namespace isa {                                                                   \
-  extern const Loops<double> kLoopsDouble;                                          \
-  extern const Loops<float> kLoopsFloat;                                            \
+#define GPBO_DECLARE(isa)                  \
+  namespace isa {                          \
+  extern const Loops<double> kLoopsDouble; \
+  extern const Loops<float> kLoopsFloat;   \
   }
 GPBO_DECLARE(baseline)
 #if defined(GPBO_HAS_LEVELS)

@@ -11,6 +11,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace gpbo {
 namespace {
@@ -25,7 +28,8 @@ struct Job {
   int64_t outputscale_batch;
   const T* diagonal;
   int64_t diagonal_batch, diagonal_row;
-  bool turned;  // x1 and x2 have changed places
+  bool turned;   // x1 and x2 have changed places
+  bool streams;  // results go past the caches
 
   int64_t units() const { return problem.batch * problem.x1.blocks(); }
 };
@@ -57,6 +61,7 @@ class Worker {
     const T scale = job_.outputscale ? job_.outputscale[batch * job_.outputscale_batch] : T(1);
     for (int64_t c = p.symmetric ? r : 0; c < p.x2.blocks(); ++c) {
       const int columns = p.x2.at(c), stride = padded(columns, job_.loops.width);
+      prefetch(job_.value, r, c);
       job_.loops.distances(blocks_.first(r), blocks_.second(c), rows, stride, p.d, r2_);
       job_.evaluate(r2_, rows * stride, p.shape_of(batch), scale, job_.value ? value_ : nullptr,
                     job_.slope ? slope_ : nullptr, job_.by_shape ? by_shape_ : nullptr);
@@ -65,6 +70,9 @@ class Worker {
       store(slope_, job_.slope, r, c, stride);
       store(by_shape_, job_.by_shape, r, c, stride);
     }
+#if defined(__x86_64__)
+    if (job_.streams) _mm_sfence();
+#endif
   }
 
  private:
@@ -74,6 +82,22 @@ class Worker {
       value_[i * stride + i] += diagonal[(first + i) * job_.diagonal_row];
   }
 
+  // Asks for the memory that the tile will be written to, while the tile is computed.
+  void prefetch(T* matrices, int64_t r, int64_t c) const {
+    if (!matrices || job_.turned || job_.streams) return;
+    const Problem<T>& p = job_.problem;
+    T* out = matrices + batch_ * p.x1.count * p.x2.count;
+    const int rows = p.x1.at(r), columns = p.x2.at(c);
+    touch(out + r * kBlock * p.x2.count + c * kBlock, rows, columns);
+    if (p.symmetric && r != c) touch(out + c * kBlock * p.x2.count + r * kBlock, columns, rows);
+  }
+
+  void touch(const T* out, int rows, int columns) const {
+    for (int i = 0; i < rows; ++i)
+      for (int j = 0; j < columns; j += 64 / static_cast<int>(sizeof(T)))
+        __builtin_prefetch(out + i * job_.problem.x2.count + j, 1);
+  }
+
   void store(const T* tile, T* matrices, int64_t r, int64_t c, int stride) const {
     if (!matrices) return;
     const Problem<T>& p = job_.problem;
@@ -81,12 +105,14 @@ class Worker {
     T* out = matrices + batch_ * p.x1.count * p.x2.count;
     const int64_t i = r * kBlock, j = c * kBlock;
     if (job_.turned) {
-      job_.loops.put_turned(tile, rows, columns, stride, out + j * p.x1.count + i, p.x1.count);
+      job_.loops.put_turned(tile, rows, columns, stride, job_.streams, out + j * p.x1.count + i,
+                            p.x1.count);
       return;
     }
-    job_.loops.put(tile, rows, columns, stride, out + i * p.x2.count + j, p.x2.count);
+    job_.loops.put(tile, rows, columns, stride, job_.streams, out + i * p.x2.count + j, p.x2.count);
     if (p.symmetric && r != c)
-      job_.loops.put_turned(tile, rows, columns, stride, out + j * p.x2.count + i, p.x2.count);
+      job_.loops.put_turned(tile, rows, columns, stride, job_.streams, out + j * p.x2.count + i,
+                            p.x2.count);
   }
 
   const Job<T>& job_;
@@ -96,13 +122,16 @@ class Worker {
   T *r2_, *value_, *slope_, *by_shape_, *points_;
 };
 
+constexpr int64_t kCaches = int64_t{24} << 20;
+
 // A large result is new memory as a rule: asking for large pages saves most of what it costs to
 // get it. Only a hint.
 void expect_large(void* data, int64_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   constexpr uintptr_t kPage = uintptr_t{2} << 20;
   const auto begin = (reinterpret_cast<uintptr_t>(data) + kPage - 1) / kPage * kPage;
-  const auto end = (reinterpret_cast<uintptr_t>(data) + static_cast<uintptr_t>(bytes)) / kPage * kPage;
+  const auto end =
+      (reinterpret_cast<uintptr_t>(data) + static_cast<uintptr_t>(bytes)) / kPage * kPage;
   if (data && end > begin + kPage)
     madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #else
@@ -124,6 +153,7 @@ int start(int kernel, const gpbo_pairs& p, const gpbo_matrix& m, int threads) {
              static_cast<const T*>(m.diagonal),
              m.diagonal_batch,
              m.diagonal_row,
+             false,
              false};
   const int status = job.problem.check();
   if (status != GPBO_OK || empty(p)) return status;
@@ -131,7 +161,11 @@ int start(int kernel, const gpbo_pairs& p, const gpbo_matrix& m, int threads) {
   job.turned = !job.problem.symmetric && p.m < kBlock && p.m < p.n;
   if (job.turned) std::swap(job.problem.x1, job.problem.x2);
   const int64_t bytes = p.batch * p.n * p.m * static_cast<int64_t>(sizeof(T));
+  job.streams = bytes > kCaches && p.m * sizeof(T) % 64 == 0;
+  for (void* result : {m.value, m.slope, m.by_shape})
+    job.streams = job.streams && reinterpret_cast<uintptr_t>(result) % 64 == 0;
   for (void* result : {m.value, m.slope, m.by_shape}) expect_large(result, bytes);
+  job.streams = job.streams && !job.turned;
   return run_units<Worker<T>>(job, job.units(), threads);
 }
 

@@ -27,7 +27,8 @@ struct Numbers<double> {
   static constexpr int kMantissa = 52;
   static constexpr double kRound = 0x1.8p52;  // adding it leaves n in the low bits
   static constexpr double kLog2e = 0x1.71547652b82fep0;
-  static constexpr double kLn2High = 0x1.62e42fefa38p-1;  // 10 zero bits at the end: n * it is exact
+  static constexpr double kLn2High =
+      0x1.62e42fefa38p-1;  // 10 zero bits at the end: n * it is exact
   static constexpr double kLn2Low = 0x1.ef35793c7673p-45;
   static constexpr double kSmallest = -708.0;  // below: 0 instead of a subnormal number
   static constexpr int kTerms = 10;
@@ -200,31 +201,51 @@ struct Lanes {
 };
 
 // One loop over the registers of a Lanes value; unrolled, so that its steps run side by side.
-#define GPBO_EACH(result, expression)           \
-  Lanes<T> result;                              \
+#define GPBO_EACH(result, expression)                           \
+  Lanes<T> result;                                              \
   for (int u = 0; u < kUnroll; ++u) result.v[u] = (expression); \
   return result
 
 template <typename T>
-GPBO_HD Lanes<T> operator+(Lanes<T> a, Lanes<T> b) { GPBO_EACH(c, a.v[u] + b.v[u]); }
+GPBO_HD Lanes<T> operator+(Lanes<T> a, Lanes<T> b) {
+  GPBO_EACH(c, a.v[u] + b.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> operator+(T a, Lanes<T> b) { GPBO_EACH(c, a + b.v[u]); }
+GPBO_HD Lanes<T> operator+(T a, Lanes<T> b) {
+  GPBO_EACH(c, a + b.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> operator-(Lanes<T> a, Lanes<T> b) { GPBO_EACH(c, a.v[u] - b.v[u]); }
+GPBO_HD Lanes<T> operator-(Lanes<T> a, Lanes<T> b) {
+  GPBO_EACH(c, a.v[u] - b.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> operator-(Lanes<T> a) { GPBO_EACH(c, -a.v[u]); }
+GPBO_HD Lanes<T> operator-(Lanes<T> a) {
+  GPBO_EACH(c, -a.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> operator*(Lanes<T> a, Lanes<T> b) { GPBO_EACH(c, a.v[u] * b.v[u]); }
+GPBO_HD Lanes<T> operator*(Lanes<T> a, Lanes<T> b) {
+  GPBO_EACH(c, a.v[u] * b.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> operator*(T a, Lanes<T> b) { GPBO_EACH(c, a * b.v[u]); }
+GPBO_HD Lanes<T> operator*(T a, Lanes<T> b) {
+  GPBO_EACH(c, a * b.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> operator*(Lanes<T> a, T b) { GPBO_EACH(c, a.v[u] * b); }
+GPBO_HD Lanes<T> operator*(Lanes<T> a, T b) {
+  GPBO_EACH(c, a.v[u] * b);
+}
 template <typename T>
-GPBO_HD Lanes<T> operator/(Lanes<T> a, Lanes<T> b) { GPBO_EACH(c, a.v[u] / b.v[u]); }
+GPBO_HD Lanes<T> operator/(Lanes<T> a, Lanes<T> b) {
+  GPBO_EACH(c, a.v[u] / b.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> at_most(Lanes<T> a, T limit) { GPBO_EACH(c, limit < a.v[u] ? same(limit) : a.v[u]); }
+GPBO_HD Lanes<T> at_most(Lanes<T> a, T limit) {
+  GPBO_EACH(c, limit < a.v[u] ? same(limit) : a.v[u]);
+}
 template <typename T>
-GPBO_HD Lanes<T> root(Lanes<T> a) { GPBO_EACH(c, sqrt_of(a.v[u])); }
+GPBO_HD Lanes<T> root(Lanes<T> a) {
+  GPBO_EACH(c, sqrt_of(a.v[u]));
+}
 template <typename T>
 GPBO_HD Lanes<T> over(Lanes<T> a, Lanes<T> b) {
   GPBO_EACH(c, b.v[u] == T(0) ? Vec<T>{} : a.v[u] / b.v[u]);
@@ -244,7 +265,9 @@ GPBO_HD Lanes<T> multiply_add(Lanes<T> a, T b, T c) {
 }
 
 template <typename T>
-GPBO_HD Lanes<T> load_lanes(const T* p) { GPBO_EACH(c, load(p + u * kWidth<T>)); }
+GPBO_HD Lanes<T> load_lanes(const T* p) {
+  GPBO_EACH(c, load(p + u * kWidth<T>));
+}
 template <typename T>
 GPBO_HD void store_lanes(T* p, Lanes<T> a) {
   for (int u = 0; u < kUnroll; ++u) store(p + u * kWidth<T>, a.v[u]);
@@ -257,8 +280,8 @@ GPBO_HD Lanes<T> exp_negative(Lanes<T> x) {
   using Bits = typename Register<T>::Bits;
   const Lanes<T> shifted = multiply_add(x, Lanes<T>(N::kLog2e), N::kRound);
   const Lanes<T> n = shifted - Lanes<T>(N::kRound);
-  const Lanes<T> r = multiply_add(
-      n, Lanes<T>(-N::kLn2Low), multiply_add(n, Lanes<T>(-N::kLn2High), x));
+  const Lanes<T> r =
+      multiply_add(n, Lanes<T>(-N::kLn2Low), multiply_add(n, Lanes<T>(-N::kLn2High), x));
   Lanes<T> q(N::kExp[N::kTerms - 1]);
   for (int k = N::kTerms - 2; k >= 0; --k) q = multiply_add(q, r, N::kExp[k]);
   q = multiply_add(multiply_add(q, r, T(1)), r, T(1));

@@ -107,7 +107,7 @@ class Blocks {
     const T* first = problem_.x1.data + batch * problem_.x1.batch;
     for (int64_t k = 0; k < d; ++k) {
       inverse_[k] = T(1) / problem_.length(batch, k);
-      const T origin = first[k * problem_.x1.column];
+      const T origin = problem_.x1.count > 0 ? first[k * problem_.x1.column] : T(0);
       origin_[k] = std::isfinite(origin) ? origin : T(0);
     }
     fill(problem_.x1, batch, first_);

@@ -17,7 +17,7 @@ constexpr int kWidest = 16;   // numbers in a register, at most
 constexpr int kPadding = 64;  // numbers that a loop may read and write beyond a tile
 constexpr int kPanel = 16;    // pivots that are eliminated at once
 
-constexpr int kSides = 2;     // right-hand sides, at most
+constexpr int kSides = 2;  // right-hand sides, at most
 
 // A symmetric matrix to be inverted with its right-hand sides; see inverse.h. All is padded to
 // whole panels: the matrix with the identity, the sides with zeros.
@@ -42,9 +42,10 @@ struct Loops {
   using Evaluate = void (*)(const T* r2, int64_t count, T shape, T scale, T* value, T* slope,
                             T* by_shape);
   Evaluate evaluate[kKernels];
-  // out[r][c] = tile[r][c], and out[c][r] = tile[r][c].
-  void (*put)(const T* tile, int rows, int columns, int stride, T* out, int64_t out_stride);
-  void (*put_turned)(const T* tile, int rows, int columns, int stride, T* out, int64_t out_stride);
+  // out[r][c] = tile[r][c], and out[c][r] = tile[r][c]; `streams` needs rows on lines of 64 bytes.
+  using Put = void (*)(const T* tile, int rows, int columns, int stride, bool streams, T* out,
+                       int64_t out_stride);
+  Put put, put_turned;
   // sums[k][lane] += sum over pairs of w (a_k - b_k)^2.
   void (*contract)(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* sums);
   // out[k][c] += sum over rows of w (b_k - a_k), where out is laid out as a block.

@@ -77,8 +77,8 @@ typedef struct gpbo_matrix {
 GPBO_API int gpbo_cpu_kernel_matrix(int kernel, const gpbo_pairs* pairs, const gpbo_matrix* matrix,
                                     int threads);
 /* stream: a cudaStream_t of that device, on which the work is queued. */
-GPBO_API int gpbo_cuda_kernel_matrix(int kernel, const gpbo_pairs* pairs,
-                                     const gpbo_matrix* matrix, int device, void* stream);
+GPBO_API int gpbo_cuda_kernel_matrix(int kernel, const gpbo_pairs* pairs, const gpbo_matrix* matrix,
+                                     int device, void* stream);
 
 /* What a weight for every pair makes of the kernel matrix and its derivatives, in one pass and
  * without a further n x m array:
@@ -87,12 +87,16 @@ GPBO_API int gpbo_cuda_kernel_matrix(int kernel, const gpbo_pairs* pairs,
  *   total (batch)               sum of weight * k
  *   by_x1 (batch, n, d), by_x2 (batch, m, d)   sum of weight * dk/dpoint; where symmetric, by_x1 is
  *                               for both places in which a point stands, and by_x2 is NULL
- * Results are dense; any of them may be NULL. weight (batch, n, m) has any strides. Where pairs are
- * symmetric and mirrored is not 0, weight is symmetric and only one triangle of it is read.
+ * Results are dense; any of them may be NULL. The weight of pair (i, j) is weight (batch, n, m), of
+ * any strides, plus left_i . right_j for dense left (batch, n, rank) and right (batch, m, rank);
+ * NULL and rank 0 leave a part out. Where pairs are symmetric and mirrored is not 0, the weight is
+ * symmetric and only one triangle of it is read.
  * Partial sums are kept in `partial`, which holds gpbo_*_contract_scratch numbers. */
 typedef struct gpbo_contraction {
   const void* weight;
-  int64_t weight_batch, weight_row, weight_column, mirrored;
+  int64_t weight_batch, weight_row, weight_column;
+  const void *left, *right;
+  int64_t rank, mirrored;
   void *by_lengthscale, *by_shape, *total, *by_x1, *by_x2;
   void* partial;
 } gpbo_contraction;

@@ -1,5 +1,6 @@
 // The CPU library through its C interface, without Python.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -52,11 +53,17 @@ double matern52(const double* a, const double* b, const std::vector<double>& len
   return (1 + s + s * s / 3) * std::exp(-s);
 }
 
+int matrix(int kernel, const gpbo_pairs* p, double* value, double* slope, int threads) {
+  gpbo_matrix m{};
+  m.value = value, m.slope = slope;
+  return gpbo_cpu_kernel_matrix(kernel, p, &m, threads);
+}
+
 void check_values(int64_t batch, int64_t n, int64_t m, int64_t d) {
   const Case c(batch, n, m, d);
   const gpbo_pairs p = c.pairs();
   std::vector<double> value(batch * n * m, NAN), threaded(value), slope(value);
-  expect(gpbo_cpu_kernel_matrix(GPBO_MATERN52, &p, value.data(), slope.data(), 1) == GPBO_OK,
+  expect(matrix(GPBO_MATERN52, &p, value.data(), slope.data(), 1) == GPBO_OK,
          "a good call is accepted");
   double worst = 0;
   for (int64_t b = 0; b < batch; ++b)
@@ -67,7 +74,7 @@ void check_values(int64_t batch, int64_t n, int64_t m, int64_t d) {
         worst = std::max(worst, std::fabs(value[(b * n + i) * m + j] / right - 1));
       }
   expect(worst < 1e-13, "values are those of the formula");
-  gpbo_cpu_kernel_matrix(GPBO_MATERN52, &p, threaded.data(), nullptr, 4);
+  matrix(GPBO_MATERN52, &p, threaded.data(), nullptr, 4);
   expect(threaded == value, "threads do not change a bit");
 }
 
@@ -76,26 +83,79 @@ void check_symmetric(int64_t n, int64_t d) {
   c.x2 = c.x1;
   const gpbo_pairs one = c.pairs(true), two = c.pairs(false);
   std::vector<double> mirrored(2 * n * n, NAN), full(mirrored);
-  gpbo_cpu_kernel_matrix(GPBO_MATERN52, &one, mirrored.data(), nullptr, 1);
-  gpbo_cpu_kernel_matrix(GPBO_MATERN52, &two, full.data(), nullptr, 1);
+  matrix(GPBO_MATERN52, &one, mirrored.data(), nullptr, 1);
+  matrix(GPBO_MATERN52, &two, full.data(), nullptr, 1);
   expect(mirrored == full, "the mirrored triangle is the computed one");
+}
+
+// Every kernel and op over sizes around the edges of tiles: what a sanitizer would object to.
+void check_every_op(int64_t n, int64_t m, int64_t d) {
+  const Case c(2, n, m, d);
+  const double alpha = 0.7, scale = 1.3;
+  std::vector<double> value(2 * n * std::max(n, m)), slope(value), by_shape(value);
+  std::vector<double> diagonal(n, 0.1), y(n, 1.0), point1(2 * n * d), point2(2 * m * d);
+  std::vector<double> v(2 * std::max(n, m) * 3, 0.5), out(2 * n * 3), lengths(2 * d), numbers(20);
+  for (int kernel = GPBO_MATERN52; kernel <= GPBO_RATIONAL_QUADRATIC; ++kernel)
+    for (const bool symmetric : {true, false}) {
+      gpbo_pairs p = c.pairs(symmetric);
+      p.shape = &alpha;
+      gpbo_matrix whole{};
+      whole.value = value.data(), whole.slope = slope.data(), whole.by_shape = by_shape.data();
+      whole.outputscale = &scale;
+      whole.diagonal = diagonal.data(), whole.diagonal_row = n <= m || symmetric ? 1 : 0;
+      expect(gpbo_cpu_kernel_matrix(kernel, &p, &whole, 2) == GPBO_OK, "matrix");
+      gpbo_contraction sums{};
+      sums.weight = value.data(), sums.weight_batch = p.n * p.m, sums.weight_row = p.m;
+      sums.weight_column = 1;
+      sums.left = v.data(), sums.right = v.data(), sums.rank = 3;
+      sums.by_lengthscale = lengths.data(), sums.by_shape = numbers.data();
+      sums.total = numbers.data() + 2, sums.by_x1 = point1.data();
+      if (!symmetric) sums.by_x2 = point2.data();
+      std::vector<double> partial(gpbo_cpu_contract_scratch(&p, &sums));
+      sums.partial = partial.data();
+      expect(gpbo_cpu_contract(kernel, &p, &sums, 2) == GPBO_OK, "contraction");
+      gpbo_product product{};
+      product.v = v.data(), product.v_batch = p.m * 3, product.v_row = 3, product.v_column = 1;
+      product.columns = 3, product.product = out.data();
+      expect(gpbo_cpu_product(kernel, &p, &product, 2) == GPBO_OK, "product");
+      if (!symmetric) continue;
+      const double jitters[] = {0.0, 1e-3};
+      std::vector<double> by_diagonal(2 * n), weights(2 * n);
+      gpbo_likelihood asked{};
+      asked.y = y.data(), asked.y_row = 1;
+      asked.diagonal = diagonal.data(), asked.diagonal_row = 1;
+      asked.profile = 1, asked.jitter_count = 2, asked.jitters = jitters;
+      asked.mean = numbers.data(), asked.value = numbers.data() + 2;
+      asked.jitter = numbers.data() + 4, asked.by_outputscale = numbers.data() + 6;
+      asked.by_shape = numbers.data() + 8, asked.by_mean = numbers.data() + 10;
+      asked.log_determinant = numbers.data() + 12, asked.by_lengthscale = lengths.data();
+      asked.by_diagonal = by_diagonal.data(), asked.weights = weights.data();
+      expect(gpbo_cpu_likelihood(kernel, &p, &asked, 2) == GPBO_OK, "likelihood");
+      expect(std::isfinite(numbers[2]) && std::fabs(numbers[0] - 1) < 1e-9,
+             "the mean of equal observations is their value");
+    }
 }
 
 void check_refusals() {
   const Case c(1, 3, 4, 2);
   double value[12];
   gpbo_pairs p = c.pairs();
-  expect(gpbo_cpu_kernel_matrix(99, &p, value, nullptr, 1) == GPBO_BAD_ARGUMENT,
-         "an unknown kernel is refused");
-  expect(gpbo_cpu_kernel_matrix(GPBO_MATERN52, nullptr, value, nullptr, 1) == GPBO_BAD_ARGUMENT,
+  expect(matrix(99, &p, value, nullptr, 1) == GPBO_BAD_ARGUMENT, "an unknown kernel is refused");
+  expect(matrix(GPBO_MATERN52, nullptr, value, nullptr, 1) == GPBO_BAD_ARGUMENT,
          "no problem is refused");
+  expect(matrix(GPBO_RATIONAL_QUADRATIC, &p, value, nullptr, 1) == GPBO_BAD_ARGUMENT,
+         "a missing shape is refused");
   p.dtype = 5;
-  expect(gpbo_cpu_kernel_matrix(GPBO_MATERN52, &p, value, nullptr, 1) == GPBO_BAD_ARGUMENT,
+  expect(matrix(GPBO_MATERN52, &p, value, nullptr, 1) == GPBO_BAD_ARGUMENT,
          "an unknown dtype is refused");
   p = c.pairs();
   p.n = 0;
-  expect(gpbo_cpu_kernel_matrix(GPBO_MATERN52, &p, nullptr, nullptr, 1) == GPBO_OK,
-         "nothing to do is fine");
+  expect(matrix(GPBO_MATERN52, &p, nullptr, nullptr, 1) == GPBO_OK, "nothing to do is fine");
+  p = c.pairs();
+  const double bad[] = {1.0, -1.0};
+  p.lengthscale = bad;
+  expect(matrix(GPBO_MATERN52, &p, value, nullptr, 1) == GPBO_BAD_LENGTHSCALE,
+         "a negative lengthscale is refused");
 }
 
 }  // namespace
@@ -106,6 +166,9 @@ int main() {
     for (int64_t m : {1, 5, 32, 65})
       for (int64_t d : {1, 3, 17}) check_values(2, n, m, d);
   for (int64_t n : {1, 32, 33, 100}) check_symmetric(n, 5);
+  for (int64_t n : {1, 16, 31, 70})
+    for (int64_t m : {1, 33})
+      for (int64_t d : {0, 1, 5}) check_every_op(n, m, d);
   check_refusals();
   if (failures == 0) std::printf("all native tests passed\n");
   return failures != 0;

@@ -1,9 +1,8 @@
 """The public kernel matrices: checks, the choice of compiled or reference, gradients.
 
 Symbols   X1 (..., n, d), X2 (..., m, d), lengthscale (..., d), K (..., n, m)
-          r2 (..., n, m)   squared distance after dividing by the lengthscales; slope = dK/dr2
-          a, b             points divided by the lengthscales
-          G                the gradient that arrives at K; W = G * slope
+          s (...) the outputscale, D (..., n) the diagonal, shape (...) alpha where a kernel has it
+          G the gradient that arrives at K
 """
 
 from __future__ import annotations
@@ -13,112 +12,88 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpbo.ops import library, reference
+from gpbo.ops import reference
 from gpbo.ops.check import check_pairs
+from gpbo.ops.compiled import Call
+from gpbo.ops.operator import checked, evaluate, gradients, matrix_operator
+
+NAMES = tuple(sorted(reference.VALUES))
 
 
 def matern52(x1: Tensor, x2: Tensor | None, lengthscale: Tensor) -> Tensor:
-    """Matern 5/2 covariance of every pair of points, with unit outputscale.
-
-    Differentiable in all three: once by a closed form that needs no n x m x d tensor, and again.
+    """Matern 5/2 covariance of every pair of points, with unit outputscale; see kernel_matrix.
 
     Shapes   x1 (..., n, d), x2 (..., m, d) or None for x1, lengthscale (..., d) -> (..., n, m);
              the batch shapes broadcast
-    Needs    float32 or float64, all three alike and on one device; lengthscale > 0
-    Raises   TypeError    if something is not a tensor
-             ShapeError   if a shape or dtype does not fit, or a lengthscale is nan or <= 0.
-                          Lengthscales are looked at on the CPU only. On a GPU that would wait
-                          for the device; there nan gives nan, and <= 0 counts as tiny
-             DeviceError  if the tensors are on different devices
     Source   Rasmussen & Williams 2006, eq. 4.17, each column divided by its lengthscale
     """
-    return _kernel_matrix("matern52", x1, x2, lengthscale)
+    return kernel_matrix("matern52", x1, x2, lengthscale)
 
 
-def _kernel_matrix(kernel: str, x1: Tensor, x2: Tensor | None, lengthscale: Tensor) -> Tensor:
-    if x2 is x1:
-        x2 = None
-    check_pairs(kernel, x1, x2, lengthscale)
-    wants_gradient = x1.requires_grad or lengthscale.requires_grad
-    wants_gradient = wants_gradient or (x2 is not None and x2.requires_grad)
-    if wants_gradient and torch.is_grad_enabled():
-        result: Tensor = _KernelMatrix.apply(kernel, x1, x2, lengthscale)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+def kernel_matrix(
+    kernel: str,
+    x1: Tensor,
+    x2: Tensor | None,
+    lengthscale: Tensor,
+    *,
+    shape: Tensor | None = None,
+    outputscale: Tensor | None = None,
+    diagonal: Tensor | None = None,
+) -> Tensor:
+    """outputscale * k(r2) of every pair of points, plus a diagonal.
+
+    kernel is "matern12", "matern32", "matern52", "rbf" or "rational_quadratic"; the last needs
+    `shape`, its alpha. Differentiable in every tensor: once by a closed form that needs no n x m x
+    d tensor and keeps none of n x m, and again.
+
+    Shapes   x1 (..., n, d), x2 (..., m, d) or None for x1, lengthscale (..., d), shape (...),
+             outputscale (...), diagonal (..., min(n, m)) -> (..., n, m); batch shapes broadcast
+    Needs    float32 or float64, all alike and on one device; lengthscale and shape > 0
+    Raises   TypeError    if something is not a tensor, or shape does not belong to the kernel
+             ValueError   if the kernel is unknown
+             ShapeError   if a shape or dtype does not fit, or a lengthscale or shape is nan or
+                          <= 0. These are looked at on the CPU only. On a GPU that would wait for
+                          the device; there nan gives nan, and a lengthscale <= 0 counts as tiny
+             DeviceError  if the tensors are on different devices
+    Source   Rasmussen & Williams 2006, section 4.2.1, each column divided by its lengthscale
+    """
+    if torch.compiler.is_compiling():
+        made: Tensor = matrix_operator(kernel, x1, x2, lengthscale, shape, outputscale, diagonal)
+        return made
+    call = check_pairs(kernel, x1, x2, lengthscale, shape)
+    if outputscale is not None or diagonal is not None:
+        call = checked(kernel, (x1, call.x2, lengthscale, shape, outputscale, diagonal))
+    if (
+        x1.requires_grad
+        or lengthscale.requires_grad
+        or (x2 is not None and x2.requires_grad)
+        or (shape is not None and shape.requires_grad)
+        or (outputscale is not None and outputscale.requires_grad)
+        or (diagonal is not None and diagonal.requires_grad)
+    ) and torch.is_grad_enabled():
+        result: Tensor = _KernelMatrix.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            kernel, call.batch, x1, call.x2, lengthscale, shape, outputscale, diagonal
+        )
         return result
-    return _evaluate(kernel, x1, x2, lengthscale, slope=False)[0]
+    return evaluate(call, outputscale, diagonal)
 
 
 class _KernelMatrix(torch.autograd.Function):
-    """K, with its slope kept for the way back."""
+    """K; on the way back everything is computed again from the points."""
 
     @staticmethod
-    def forward(
-        ctx: Any, kernel: str, x1: Tensor, x2: Tensor | None, lengthscale: Tensor
-    ) -> Tensor:
-        value, slope = _evaluate(kernel, x1, x2, lengthscale, slope=True)
-        ctx.kernel = kernel
-        ctx.save_for_backward(x1, x2, lengthscale, slope)
-        return value
+    def forward(ctx: Any, kernel: str, batch: tuple[int, ...], *given: Tensor | None) -> Tensor:
+        x1, x2, lengthscale, shape, outputscale, diagonal = given
+        ctx.kernel, ctx.batch = kernel, batch
+        ctx.save_for_backward(*given)
+        assert x1 is not None
+        assert lengthscale is not None
+        call = Call(kernel, x1, x2, lengthscale, shape, batch)
+        return evaluate(call, outputscale, diagonal)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x1, x2, lengthscale, slope = ctx.saved_tensors
-        if (
-            torch.is_grad_enabled()
-        ):  # this gradient is differentiated in turn, and with it the slope
-            slope = reference.SLOPES[ctx.kernel](reference.squared_distance(x1, x2, lengthscale))
-        return None, *_gradients(grads[0] * slope, x1, x2, lengthscale, ctx.needs_input_grad[1:])
-
-
-def _evaluate(
-    kernel: str, x1: Tensor, x2: Tensor | None, lengthscale: Tensor, *, slope: bool
-) -> tuple[Tensor, Tensor | None]:
-    compiled = library.on(x1.device)
-    if compiled is not None:
-        return compiled.kernel_matrix(kernel, x1, x2, lengthscale, slope=slope)
-    with torch.no_grad():
-        return reference.kernel_matrix(kernel, x1, x2, lengthscale, slope=slope)
-
-
-def _gradients(
-    weight: Tensor, x1: Tensor, x2: Tensor | None, lengthscale: Tensor, needed: tuple[bool, ...]
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """What W = dL/dr2 means for points and lengthscales, by matrix products.
-
-    r2_ij = |a_i - b_j|^2, so dL/da = 2 (rowsum(W) a - W b), and dL/dlengthscale collects
-    -(a dL/da + b dL/db) / lengthscale. Only differences matter: taking one point off everywhere
-    keeps the digits where the points lie far from 0.
-    """
-    for_x1, for_x2, for_lengthscale = needed
-    if weight.numel() == 0:
-        return (
-            torch.zeros_like(x1) if for_x1 else None,
-            torch.zeros_like(x2) if for_x2 and x2 is not None else None,
-            torch.zeros_like(lengthscale) if for_lengthscale else None,
-        )
-    scale = reference.positive(lengthscale)
-    columns = scale.unsqueeze(-2)
-    origin = reference.origin(x1)
-    a = (x1 - origin) / columns
-    b = a if x2 is None else (x2 - origin) / columns
-    grad_a = grad_b = grad_x1 = grad_x2 = grad_lengthscale = None
-    if x2 is None:
-        weight = weight + weight.mT
-    if for_x1 or for_lengthscale:
-        grad_a = _pull(weight, a, b)
-    if x2 is not None and (for_x2 or for_lengthscale):
-        grad_b = _pull(weight.mT, b, a)
-    if for_x1 and grad_a is not None:
-        grad_x1 = (grad_a / columns).sum_to_size(x1.shape)
-    if for_x2 and grad_b is not None and x2 is not None:
-        grad_x2 = (grad_b / columns).sum_to_size(x2.shape)
-    if for_lengthscale and grad_a is not None:
-        moment = (a * grad_a).sum(-2)
-        if grad_b is not None:
-            moment = moment + (b * grad_b).sum(-2)
-        grad_lengthscale = (-moment / scale).sum_to_size(lengthscale.shape)
-    return grad_x1, grad_x2, grad_lengthscale
-
-
-def _pull(weight: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """2 sum_j W_ij (a_i - b_j) for every i: W (..., n, m), a (..., n, d), b (..., m, d)."""
-    return 2.0 * (weight.sum(-1, keepdim=True) * a - weight @ b)
+        x1, x2, lengthscale, shape, outputscale, diagonal = ctx.saved_tensors
+        call = Call(ctx.kernel, x1, x2, lengthscale, shape, ctx.batch)
+        extras = (outputscale, diagonal)
+        return None, None, *gradients(call, grads[0], extras, ctx.needs_input_grad[2:])

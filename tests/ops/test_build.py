@@ -99,17 +99,36 @@ def test_a_broken_nvcc_costs_the_cuda_library_only(tmp_path, breaks):
     assert notice in said
 
 
-def test_the_library_passes_its_own_tests_without_python(tmp_path):
+def native_tests(folder: Path, *settings: str) -> str:
+    """Builds csrc/tests and runs them; what they say."""
     path = os.pathsep.join([str(TOOLS), os.environ["PATH"]])
     cmake = shutil.which("cmake", path=path)
     assert cmake is not None, "the dev extra brings cmake"
-    env = {**os.environ, "PATH": path}
-    settings = ["-DGPBO_TESTS=ON", "-DGPBO_CUDA=OFF"]
-    subprocess.run(
-        [cmake, "-S", str(ROOT / "csrc"), "-B", str(tmp_path), *settings], check=True, env=env
-    )
-    subprocess.run([cmake, "--build", str(tmp_path), "--config", "Release"], check=True, env=env)
-    test = next(p for p in tmp_path.rglob("test_cpu*") if p.is_file() and os.access(p, os.X_OK))
-    done = subprocess.run([str(test)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert "all native tests passed" in done.stdout
+    env = {**os.environ, "PATH": path, "LD_PRELOAD": ""}
+    settings = ("-DGPBO_TESTS=ON", "-DGPBO_CUDA=OFF", *settings)
+    source = ["-S", str(ROOT / "csrc"), "-B", str(folder)]
+    subprocess.run([cmake, *source, *settings], check=True, env=env)
+    subprocess.run([cmake, "--build", str(folder), "--config", "Release"], check=True, env=env)
+    test = next(p for p in folder.rglob("test_cpu*") if p.is_file() and os.access(p, os.X_OK))
+    said = ""
+    for level in ("avx512", "avx2", "baseline"):
+        env["GPBO_ISA"] = level
+        done = subprocess.run([str(test)], capture_output=True, text=True, env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said += done.stdout
+    return said
+
+
+def test_the_library_passes_its_own_tests_without_python(tmp_path):
+    assert native_tests(tmp_path).count("all native tests passed") == 3
+
+
+def test_sanitizers_find_nothing_in_the_library(tmp_path):
+    probe = tmp_path / "probe.cpp"
+    probe.write_text("int main() { return 0; }\n")
+    compiler = shutil.which("c++")
+    command = [str(compiler), "-fsanitize=address,undefined", str(probe), "-o", str(tmp_path / "p")]
+    if compiler is None or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("the compiler has no address and undefined-behaviour sanitizers")
+    said = native_tests(tmp_path / "build", "-DGPBO_SANITIZE=address,undefined")
+    assert said.count("all native tests passed") == 3

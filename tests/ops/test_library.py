@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from gpbo.errors import DeviceError, FallbackWarning
-from gpbo.ops import library
+from gpbo.ops import compiled, library
+from gpbo.ops.check import check_pairs
 from gpbo.ops.kernel_matrix import matern52
 
 CPU = torch.device("cpu")
@@ -93,9 +94,9 @@ def test_a_broken_library_warns_once_and_torch_does_the_work(monkeypatch, tmp_pa
 @pytest.mark.usefixtures("fresh")
 def test_a_library_of_another_version_is_not_called(monkeypatch, compiled_path):
     monkeypatch.delenv(library.REFERENCE, raising=False)
-    monkeypatch.setattr(library, "ABI", library.ABI + 1)
+    monkeypatch.setattr(compiled, "ABI", compiled.ABI + 1)
     library._load.cache_clear()
-    with pytest.warns(FallbackWarning, match="interface version 1 where 2 is needed"):
+    with pytest.warns(FallbackWarning, match="interface version 2 where 3 is needed"):
         assert library.on(CPU) is None
 
 
@@ -110,8 +111,39 @@ def test_a_library_that_is_not_ours_is_not_called(monkeypatch):
 
 def test_a_status_that_is_not_ok_becomes_an_error(compiled_path):
     handle = library.Library("cpu", compiled_path)
+    pairs, call = compiled.PAIRS.pack(7, *(0,) * 18), check_pairs("rbf", X, None, ONES)
     with pytest.raises(DeviceError, match="cpu: a compiled op failed: bad argument"):
-        handle._call(handle._kernel_matrix, CPU, 99, library.Pairs(dtype=7), None, None)
+        handle._call(handle._matrix, call, pairs, bytes(64), 0)
+
+
+@pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])
+def test_every_instruction_set_gives_the_same_numbers(compiled_path, level):
+    """In a process of its own: the choice is made once."""
+    code = (
+        "import torch, gpbo.ops.library as l;"
+        "from gpbo.ops.kernel_matrix import kernel_matrix as k, NAMES;"
+        "from gpbo.ops.likelihood import likelihood;"
+        "g = torch.Generator().manual_seed(0);"
+        "x = torch.rand(45, 3, generator=g, dtype=torch.float64); s = torch.ones(3).double();"
+        "a = lambda n: torch.tensor(0.7).double() if n == 'rational_quadratic' else None;"
+        "v = [k(n, x, None, s, shape=a(n)).sum().item() for n in NAMES];"
+        "f = k('rbf', x.float(), None, s.float()).double().sum().item();"
+        "p = likelihood('rbf', x, x[:, 0], s, 0.1 + x[:, 1]);"
+        "print(l.on(x.device).instruction_set());"
+        "print(*v, f, p.value.item(), *p.by_lengthscale.tolist())"
+    )
+    said = []
+    for asked in (level, "baseline"):
+        env = {**os.environ, "GPBO_ISA": asked}
+        env.pop(library.REFERENCE, None)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True
+        )
+        said.append(done.stdout.splitlines())
+    if said[0][0] != level:
+        pytest.skip(f"this machine has no {level}")
+    one, other = (torch.tensor([float(v) for v in lines[1].split()]) for lines in said)
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=0)
 
 
 def test_importing_the_ops_loads_nothing_and_starts_no_cuda():

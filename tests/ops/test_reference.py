@@ -12,9 +12,19 @@ from gpbo.ops import reference
 @pytest.mark.parametrize("kernel", sorted(reference.VALUES))
 def test_a_slope_is_the_derivative_of_its_value(kernel):
     r2 = torch.logspace(-8, 2, 40, dtype=torch.float64).requires_grad_()
-    reference.VALUES[kernel](r2).sum().backward()
-    slope = reference.SLOPES[kernel](r2.detach())
+    shape = torch.tensor(0.7, dtype=torch.float64)
+    r2 = r2.reshape(1, 40).detach().requires_grad_()
+    reference.VALUES[kernel](r2, shape).sum().backward()
+    slope = reference.SLOPES[kernel](r2.detach(), shape)
     torch.testing.assert_close(r2.grad, slope, rtol=1e-7, atol=1e-15)
+
+
+def test_the_derivative_by_alpha_is_that_of_the_value():
+    alpha = torch.tensor(0.7, dtype=torch.float64).requires_grad_()
+    r2 = torch.logspace(-8, 2, 40, dtype=torch.float64).reshape(1, 40)
+    reference.rational_quadratic_value(r2, alpha).sum().backward()
+    by_shape = reference.rational_quadratic_by_shape(r2, alpha.detach())
+    torch.testing.assert_close(alpha.grad, by_shape.sum(), rtol=1e-10, atol=0)
 
 
 def test_the_slope_of_matern52_at_zero_and_far_away():

@@ -1,0 +1,70 @@
+// K V on a GPU without K: a block of threads owns kTile rows of the product and walks over the
+// points of x2, a tile of K in shared memory at a time.
+
+#include "tile.h"
+
+namespace gpbo {
+namespace {
+
+template <typename T>
+struct Factors {
+  const T* v;
+  int64_t v_batch, v_row, v_column, columns;
+  T* product;
+};
+
+template <typename Kernel, typename T>
+__global__ void __launch_bounds__(kThreads) multiply(const Problem<T> p, const Factors<T> f) {
+  __shared__ T a[kDepth][kTile + 1], b[kDepth][kTile + 1], tile[kTile][kTile + 1];
+  for (int64_t t = blockIdx.x; t < p.batch * p.x1.tiles(); t += gridDim.x) {
+    const int64_t batch = t / p.x1.tiles(), i = t % p.x1.tiles() * kTile;
+    const int64_t row = i + threadIdx.x;
+    T* out = f.product + (batch * p.x1.count + row) * f.columns;
+    if (row < p.x1.count)
+      for (int64_t c = threadIdx.y; c < f.columns; c += kRowsOfThreads) out[c] = T(0);
+    for (int64_t j = 0; j < p.x2.count; j += kTile) {
+      T r2[kPerThread];
+      distances(p, p.x1, p.x2, batch, i, j, a, b, r2);
+      __syncthreads();
+      for (int q = 0; q < kPerThread; ++q) {
+        T slope, by_shape;
+        Kernel::at(r2[q], p.shape_of(batch), tile[threadIdx.y + q * kRowsOfThreads][threadIdx.x],
+                   slope, by_shape);
+      }
+      __syncthreads();
+      const int64_t left = p.x2.count - j, most = left < kTile ? left : kTile;
+      const T* v = f.v + batch * f.v_batch + j * f.v_row;
+      for (int64_t c = threadIdx.y; row < p.x1.count && c < f.columns; c += kRowsOfThreads) {
+        T sum = T(0);
+        for (int64_t k = 0; k < most; ++k)
+          sum += tile[threadIdx.x][k] * v[k * f.v_row + c * f.v_column];
+        out[c] += sum;
+      }
+    }
+  }
+}
+
+template <typename T>
+bool start(int kernel, const gpbo_pairs& pairs, const gpbo_product& asked, cudaStream_t stream) {
+  const Problem<T> p(pairs);
+  const Factors<T> f{
+      static_cast<const T*>(asked.v), asked.v_batch, asked.v_row, asked.v_column, asked.columns,
+      static_cast<T*>(asked.product)};
+  const dim3 grid(static_cast<unsigned>(std::min(p.batch * p.x1.tiles(), kMostBlocks)));
+  return for_kernel(kernel, [&](auto which) {
+    multiply<decltype(which)><<<grid, dim3(kTile, kRowsOfThreads), 0, stream>>>(p, f);
+  });
+}
+
+}  // namespace
+}  // namespace gpbo
+
+extern "C" int gpbo_cuda_product(int kernel, const gpbo_pairs* pairs, const gpbo_product* product,
+                                 int device, void* stream) {
+  if (!gpbo::valid(kernel, pairs) || !product || product->columns < 0) return GPBO_BAD_ARGUMENT;
+  if (pairs->batch == 0 || pairs->n == 0 || product->columns == 0) return GPBO_OK;
+  return gpbo::for_dtype(*pairs, device, [&](auto number) {
+    return gpbo::start<decltype(number)>(kernel, *pairs, *product,
+                                         static_cast<cudaStream_t>(stream));
+  });
+}
