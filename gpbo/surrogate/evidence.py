@@ -11,7 +11,6 @@ setting, so the gradient has no term for it (Rasmussen & Williams 2006, eq. 2.41
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpbo.errors import ObservationError, ShapeError, explain
-from gpbo.linalg import inverse, log_determinant, solve_lower, try_cholesky
-from gpbo.ops.kernel_matrix import matern52
+from gpbo.linalg import JITTERS, solve_lower
+from gpbo.ops.likelihood import likelihood
 from gpbo.surrogate.hyperparameters import Hyperparameters
 from gpbo.surrogate.prior import Priors
 
@@ -74,6 +73,13 @@ class Data:
         """The lengthscale of each column: (..., n_groups) -> (..., d)."""
         return per_column(lengthscale, self.groups, self.x.shape[-1])
 
+    def by_group(self, of_columns: Tensor) -> Tensor:
+        """The sum over the columns of each group: (..., d) -> (..., n_groups)."""
+        if self.groups is None:
+            return of_columns
+        empty = of_columns.new_zeros(*of_columns.shape[:-1], self.n_groups)
+        return empty.index_add(-1, self.groups, of_columns)
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -98,37 +104,32 @@ class LogPosterior:
     def __init__(self, data: Data, priors: Priors) -> None:
         self.data = data
         self._prior = priors.table(data.n_groups).to(data.x.device).unbind(0)
-        self._sides = torch.stack([torch.ones_like(data.y), data.y], -1)
-        self._constant = -0.5 * data.y.numel() * math.log(2 * math.pi)
 
     def __call__(self, theta: Tensor) -> Evidence:
         data, values = self.data, theta.exp()
         lengthscale, scale, learned = values.tensor_split((-2, -1), dim=-1)
-        with torch.enable_grad():
-            leaf = lengthscale.detach().requires_grad_()
-            unit = matern52(data.x, None, data.columns(leaf))
         learned = learned * data.unknown
-        noise = data.known + learned
-        matrix = unit.detach() * scale.unsqueeze(-1)
-        matrix.diagonal(dim1=-2, dim2=-1).add_(noise)
-        factor = try_cholesky(matrix)
-        white, _ = whiten(factor.lower, self._sides)
-        fit = (white * white).sum(-1)
-        a = torch.linalg.solve_triangular(factor.lower.mT, white.unsqueeze(-1), upper=True)
-        w = torch.addcmul(inverse(factor.lower), a, a.mT, value=-1)
-        (slope,) = torch.autograd.grad(unit, leaf, w)
-        slope = -0.5 * scale * lengthscale * slope
-        # s M is K without its diagonal's extras, and sum(W * K) = n - (y - m) a: no n x n pass.
-        diagonal = w.diagonal(dim1=-2, dim2=-1)
-        extra = (diagonal * (noise + factor.jitter.unsqueeze(-1))).sum(-1)
-        for_scale = 0.5 * (fit - white.shape[-1] + extra)
-        for_noise = -0.5 * (diagonal * learned).sum(-1)
-        slope = torch.cat([slope, torch.stack([for_scale, for_noise], -1)], -1)
-        value = self._constant - 0.5 * (fit + log_determinant(factor.lower))
+        found = likelihood(
+            "matern52",
+            data.x,
+            data.y,
+            data.columns(lengthscale),
+            data.known + learned,
+            outputscale=scale.squeeze(-1),
+            jitters=JITTERS,
+        )
+        slope = torch.cat(
+            [
+                lengthscale * data.by_group(found.by_lengthscale),
+                scale * found.by_outputscale.unsqueeze(-1),
+                (found.by_diagonal * learned).sum(-1, keepdim=True),
+            ],
+            -1,
+        )
         c0, c1, c2, c3 = self._prior
         prior = c0 + theta * (c1 + theta * c2) + values * c3
         slope += c1 + 2 * theta * c2 + values * c3
-        return Evidence(value + prior.sum(-1), slope, factor.jitter)
+        return Evidence(found.value + prior.sum(-1), slope, found.jitter)
 
 
 def whiten(lower: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:

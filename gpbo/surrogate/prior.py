@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,6 +144,16 @@ def default_priors(d: int) -> Priors:
         outputscale=Gamma(2.0, 1.0),
         noise=LogNormal(-4.0, 1.0),
     )
+
+
+def label_priors(d: int) -> Priors:
+    """Priors for d lengthscales and labels that are 1 where a trial succeeded and 0 where not.
+
+    A wall between the two, with points crowded along it, draws the most probable lengthscale down
+    to nothing; the belief then forgets the failures a step away, and proposals march into them. So
+    the lengthscale stays above half of its prior's mode, and the rest at the wall is noise.
+    """
+    return replace(default_priors(d), lengthscale_range=Range(0.1 * math.sqrt(max(d, 1)), 1e5))
 
 
 def _double(value: float) -> Tensor:
