@@ -15,6 +15,7 @@ from gpbo.acquisition.analytic import LogExpectedImprovement
 from gpbo.acquisition.base import Acquisition, SumOfLogs
 from gpbo.acquisition.feasible import LogFeasibility
 from gpbo.acquisition.montecarlo import ConditionalLogExpectedImprovement, normal_base_samples
+from gpbo.acquisition.news import LogNews
 from gpbo.errors import FallbackWarning, GpboError
 from gpbo.history import History
 from gpbo.maximizer import Situation, propose
@@ -27,6 +28,11 @@ from gpbo.strategy.random import Fresh
 from gpbo.strategy.sobol import sobol_points
 
 BASE_SAMPLES = 128  # of what pending trials may turn out to be
+# Shares of the learned noise that count as noise, in turn. Without any, proposals repeat the best
+# category for ever on 6 of 12 seeds of a mixed function; with all of it, refinement on Branin is 50
+# times worse in the mean of 5 seeds; in turn, 2 of 12 and 9 times.
+NOISE = (1.0, 0.1)
+LEAST = 0.5  # probability of success that a proposal should have
 # What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
 TROUBLE = (RuntimeError, ArithmeticError, MemoryError, GpboError, np.linalg.LinAlgError)
 
@@ -63,7 +69,9 @@ class Bayes(Strategy):
 
     def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
         first, starts = len(history), self.starts(history.space)
-        begin = n if not history.complete else max(0, min(n, starts - first))
+        # Equal values say nothing about where to go: the space is filled evenly until one differs.
+        flat = len({trial.value for trial in history.complete}) < 2
+        begin = n if flat else max(0, min(n, starts - first))
         proposals = self._start(history, begin, seed)
         if len(proposals) == n or len(proposals) < begin:
             return proposals
@@ -142,9 +150,11 @@ class Bayes(Strategy):
                 improvement = ConditionalLogExpectedImprovement(
                     belief.posterior, best, pending, samples
                 )
-            if belief.success is None:
-                return improvement
-            return SumOfLogs([improvement, LogFeasibility(belief.success.posterior)])
+            noise = belief.noise * NOISE[(len(history) + len(pending)) % 2]
+            terms = [improvement, LogNews(belief.posterior, noise)]
+            if belief.success is not None:
+                terms.append(LogFeasibility(belief.success.posterior, least=LEAST))
+            return SumOfLogs(terms)
 
         z, values = propose(acquisition, belief.domain, n, situation, rng)
         fresh = Fresh(history)

@@ -21,7 +21,9 @@ from gpbo.seeding import generator
 from gpbo.space import Space
 from gpbo.space.encode import describe
 from gpbo.surrogate.base import Fitted, Posterior
+from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
+from gpbo.surrogate.prior import label_priors
 from gpbo.surrogate.target import Target, standardize
 
 
@@ -40,6 +42,7 @@ class Belief:
     values: Fitted  # of the objective, as targets
     success: Fitted | None  # of labels, 1 where a trial succeeded; None where all did
     target: Target
+    noise: float  # variance that one more observation would have, as a target
     sign: float  # -1 where the user minimizes
 
     @property
@@ -113,6 +116,7 @@ def believe(
     if failed:
         labels = numbers([1.0] * len(complete) + [0.0] * len(failed))
         rng = generator(seed, "fit success", len(history))
+        gp = GaussianProcess(groups=domain.groups, priors=label_priors(domain.p))
         success = gp.fit(domain.embed(tried), labels, rng, warm=memory.get("success"))
     return Belief(
         domain=domain,
@@ -122,5 +126,8 @@ def believe(
         values=values,
         success=success,
         target=target,
+        noise=max(
+            float(values.memory["noise"] if noise is None else noise.nanmedian()), LEAST_NOISE
+        ),
         sign=sign,
     )

@@ -59,6 +59,13 @@ def test_a_failure_beside_does_not_rule_a_point_out_for_ever():
     assert unknown == pytest.approx(-0.6931, abs=1e-4)
 
 
+def test_below_the_least_probability_only_the_probability_counts():
+    x = torch.tensor([[[0.5, 0.1]], [[0.45, 0.1]], [[0.3, 0.1]]], dtype=torch.float64)
+    free, bound = LogFeasibility(Given())(x), LogFeasibility(Given(), least=0.5)(x)
+    assert bound[0] == pytest.approx(free[0])
+    assert bound[0] > bound[1] + 500 > bound[2] + 1000
+
+
 def test_a_matrix_is_refused():
     with pytest.raises(ShapeError, match=r"LogFeasibility: .*expected \(b, q, d\)"):
         LogFeasibility(Given())(torch.zeros(3, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -174,6 +175,39 @@ def test_failures_never_repeat_and_later_points_avoid_them(centre: float) -> Non
     assert sum(failures[20:]) <= 4
 
 
+def mixed(p: dict[str, Any]) -> float:
+    kind = {"a": 0.0, "b": 0.3, "c": 0.6}[p["c"]]
+    slope = 0.1 * (math.log10(p["lr"]) + 3) ** 2 + 0.05 * abs(p["n"] - 5)
+    return float(kind + slope + (p.get("m", 0.9) - 0.9) ** 2)
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_a_good_category_does_not_hide_a_better_one(seed: int) -> None:
+    space = {
+        "c": ["c", "b", "a"],
+        "lr": gpbo.Float(1e-6, 1, log=True),
+        "n": gpbo.Int(1, 9),
+        "o": gpbo.Choice({"s": {"m": gpbo.Float(0, 1)}, "z": None}),
+    }
+    assert gpbo.minimize(mixed, space, 30, strategy="bayes", seed=seed).best_value < 0.05
+
+
+def test_an_optimum_at_the_wall_does_not_lead_into_failed_ground() -> None:
+    opt = study({"x": gpbo.Float(0, 1)})
+    for _ in range(40):
+        trial = opt.ask()
+        assert trial is not None
+        x = float(trial.params["x"])  # type: ignore[arg-type]
+        if x > 0.5:
+            opt.tell(trial, failed=True)
+        else:
+            opt.tell(trial, (x - 0.7) ** 2)
+    last = [float(t.params["x"]) for t in opt.trials[20:]]  # type: ignore[arg-type]
+    assert sum(x > 0.5 for x in last) <= 10
+    assert max(last) < 0.55
+    assert opt.best_value < 0.041
+
+
 def test_a_study_in_which_everything_fails_goes_on() -> None:
     opt = study()
     for _ in range(12):
@@ -279,6 +313,14 @@ def test_duplicate_and_nearly_equal_points_with_conflicting_values_are_survived(
     trial = opt.ask()
     assert trial is not None
     assert trial.provenance["fallback"] is None
+
+
+def test_a_constant_objective_fills_the_space() -> None:
+    opt = study({"x": gpbo.Float(0, 1)})
+    for _ in range(16):
+        opt.tell(opt.ask(), 5.0)
+    xs = sorted(float(t["x"]) for t in opt.trials)  # type: ignore[arg-type]
+    assert max(b - a for a, b in itertools.pairwise(xs)) < 0.2
 
 
 def test_five_hundred_dimensions_are_survived() -> None:

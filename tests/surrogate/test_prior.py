@@ -10,7 +10,14 @@ import pytest
 import scipy.stats
 import torch
 
-from gpbo.surrogate.prior import Gamma, Hyperprior, LogNormal, Range, default_priors
+from gpbo.surrogate.prior import (
+    Gamma,
+    Hyperprior,
+    LogNormal,
+    Range,
+    default_priors,
+    label_priors,
+)
 
 PRIORS = [LogNormal(-4.0, 1.0), LogNormal(2.3, math.sqrt(3)), Gamma(2.0, 1.0), Gamma(1.1, 30.0)]
 SCIPY = [
@@ -71,3 +78,12 @@ def test_the_default_lengthscale_grows_with_the_square_root_of_their_number(d: i
 
 def test_a_range_clips_to_its_ends() -> None:
     assert [Range(1.0, 2.0).clip(v) for v in (0.5, 1.5, 3.0)] == [1.0, 1.5, 2.0]
+
+
+@pytest.mark.parametrize("d", [1, 6, 100])
+def test_labels_keep_a_lengthscale_of_half_the_prior_mode(d: int) -> None:
+    usual, labels = default_priors(d), label_priors(d)
+    low = labels.lengthscale_range.low
+    assert low == pytest.approx(0.1 * math.sqrt(d))
+    assert 0.4 < low / usual.lengthscale.mode < 0.6
+    assert (labels.noise, labels.outputscale) == (usual.noise, usual.outputscale)
