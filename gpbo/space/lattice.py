@@ -70,7 +70,7 @@ class _Axis:
     def __init__(self, space_name: str, parameter: Parameter, levels: Levels, path: str) -> None:
         self.name, self.parameter = space_name, parameter
         self.branches: list[tuple[Value, list[_Axis]]] = []
-        self.values: list[Value] | None = None  # None: all of them, made one by one
+        self.values: list[Value] | None = None  # None: they are made one by one
         self.size = 1
         if isinstance(parameter, Choice):
             self.branches = [
@@ -80,15 +80,15 @@ class _Axis:
             self.size = sum(_count(axes) for _, axes in self.branches)
         elif not isinstance(parameter, Constant):
             self.size = levels(path, parameter)
-            if self.size != parameter.size:
-                self.values = _spread(parameter, self.size)
+            if parameter.size is not None and self.size != parameter.size:
+                every = (_spread(parameter, i, self.size) for i in range(self.size))
+                self.values = list(dict.fromkeys(every))  # rounding may make some equal
                 self.size = len(self.values)
 
     def put(self, index: int, out: Params) -> None:
         """Write the value number `index`, and those of the branch that it takes."""
         if not isinstance(self.parameter, Choice):
-            value_at = self.parameter.value_at if self.values is None else self.values.__getitem__
-            out[self.name] = value_at(index)
+            out[self.name] = self._value(index)
             return
         for value, axes in self.branches:
             if index < _count(axes):
@@ -97,14 +97,19 @@ class _Axis:
                 return
             index -= _count(axes)
 
+    def _value(self, index: int) -> Value:
+        if self.values is not None:
+            return self.values[index]
+        if self.parameter.size is None:
+            return _spread(self.parameter, index, self.size)
+        return self.parameter.value_at(index)
 
-def _spread(parameter: Parameter, count: int) -> list[Value]:
-    """`count` values over the range, its ends included; fewer where rounding makes them equal."""
+
+def _spread(parameter: Parameter, index: int, count: int) -> Value:
+    """Value number `index` of `count` over the range, its ends included."""
     if isinstance(parameter, Distribution) or count == 1:  # the ends may be cut tails
-        units = [(i + 0.5) / count for i in range(count)]
-    else:
-        units = [i / (count - 1) for i in range(count)]
-    return list(dict.fromkeys(parameter.from_unit(u) for u in units))
+        return parameter.from_unit((index + 0.5) / count)
+    return parameter.from_unit(index / (count - 1))
 
 
 def _axes(space: Space, levels: Levels, path: str) -> list[_Axis]:
