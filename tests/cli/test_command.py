@@ -217,7 +217,7 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.usefixtures("signals_of_a_terminal")
 def test_ctrl_c_ends_the_command_and_what_it_started(space: gpbo.Space, folder: Path) -> None:
     body = """
     trap 'echo > asked; exit' TERM
@@ -231,7 +231,7 @@ def test_ctrl_c_ends_the_command_and_what_it_started(space: gpbo.Space, folder: 
     assert not is_running(int((folder / "pid").read_text()))
 
 
-@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.usefixtures("signals_of_a_terminal")
 def test_a_command_that_does_not_listen_is_ended_for_certain(
     space: gpbo.Space, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

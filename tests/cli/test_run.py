@@ -201,7 +201,7 @@ fi
 """
 
 
-@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.usefixtures("signals_of_a_terminal")
 @pytest.mark.parametrize(("name", "code"), [("INT", 130), ("TERM", 143), ("HUP", 129)])
 def test_a_run_that_is_stopped_by_a_signal_goes_on_as_if_it_was_not(
     name: str, code: int, gpbo: Gpbo, folder: Path

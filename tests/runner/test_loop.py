@@ -127,6 +127,7 @@ def test_a_callback_sees_every_trial_and_can_stop() -> None:
     assert (result.stopped, seen) == ("callback", [0, 1, 2])
 
 
+@pytest.mark.usefixtures("signals_of_a_terminal")
 def test_ctrl_c_keeps_everything_told_and_the_trial_comes_again(tmp_path: Path) -> None:
     def objective(params: dict[str, Any]) -> float:
         if len(done) == 4:
