@@ -108,7 +108,8 @@ def native_tests(folder: Path, *settings: str) -> str:
     settings = ("-DGPBO_TESTS=ON", "-DGPBO_CUDA=OFF", *settings)
     source = ["-S", str(ROOT / "csrc"), "-B", str(folder)]
     subprocess.run([cmake, *source, *settings], check=True, env=env)
-    subprocess.run([cmake, "--build", str(folder), "--config", "Release"], check=True, env=env)
+    build = [cmake, "--build", str(folder), "--config", "Release", "--parallel", "2"]
+    subprocess.run(build, check=True, env=env)
     test = next(p for p in folder.rglob("test_cpu*") if p.is_file() and os.access(p, os.X_OK))
     said = ""
     for level in ("avx512", "avx2", "baseline"):
