@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -116,9 +117,8 @@ class Grid(Strategy):
 
 
 def _short(n: int) -> str:
-    """A large number as 3.2e9, however large."""
-    digits = str(n)
-    return digits if len(digits) < 5 else f"{digits[0]}.{digits[1]}e{len(digits) - 1}"
+    """A large number as 3.2e9, beyond the range of floats too."""
+    return f"{Decimal(n):.1e}".replace("+", "")
 
 
 def is_range(parameter: Parameter) -> bool:

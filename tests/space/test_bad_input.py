@@ -147,7 +147,7 @@ BAD = [
         "23",
         gpbo.Grid(n=30).check,
         Space({f"x{k}": Float(0, 1) for k in range(6)}),
-        match=r"grid has 7\.3e\+08 points; expected at most 10\*\*7\. .*n=, or use 'sobol'",
+        match=r"grid has 7\.3e8 points; expected at most 10\*\*7\. .*n=, or use 'sobol'",
     ),
     mistyped("26", Float, 1e-5, hihg=1, match="Float: unknown argument 'hihg'. Did you mean 'hig"),
     mistyped("26", Float, 0, 1, prior="log", match="unknown argument 'prior'. Known: .*'log', 's"),
