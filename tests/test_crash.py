@@ -45,7 +45,7 @@ def kill_at_random_moments(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "total", "kills", "latest"),
-    [("random", 150, 40, 0.5), ("bayes", 24, 12, 4.0)],
+    [("random", 1500, 40, 0.5), ("bayes", 30, 12, 3.0)],
 )
 def test_a_killed_study_loses_nothing_and_proposes_what_it_would_have(
     tmp_path: Path, strategy: str, total: int, kills: int, latest: float
