@@ -17,7 +17,7 @@ struct Matern52 {
   template <typename T, typename V>
   static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
     const V s = root(T(5) * at_most(r2, T(kFar)));
-    const V decay = exp_negative(-s);
+    const V decay = exp_minus(s);
     value = multiply_add(multiply_add(s, T(1.0 / 3.0), T(1)), s, T(1)) * decay;
     slope = T(-5.0 / 6.0) * (T(1) + s) * decay;
     by_shape = V(T(0));
@@ -28,7 +28,7 @@ struct Matern32 {
   template <typename T, typename V>
   static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
     const V s = root(T(3) * at_most(r2, T(kFar)));
-    const V decay = exp_negative(-s);
+    const V decay = exp_minus(s);
     value = (T(1) + s) * decay;
     slope = T(-1.5) * decay;
     by_shape = V(T(0));
@@ -39,7 +39,7 @@ struct Matern12 {
   template <typename T, typename V>
   static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
     const V r = root(at_most(r2, T(kFar)));
-    value = exp_negative(-r);
+    value = exp_minus(r);
     slope = over(T(-0.5) * value, r);
     by_shape = V(T(0));
   }
@@ -48,7 +48,7 @@ struct Matern12 {
 struct Rbf {
   template <typename T, typename V>
   static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
-    value = exp_negative(T(-0.5) * at_most(r2, T(kFar)));
+    value = exp_minus(T(0.5) * at_most(r2, T(kFar)));
     slope = T(-0.5) * value;
     by_shape = V(T(0));
   }
@@ -60,7 +60,7 @@ struct RationalQuadratic {
     const V u = at_most(at_most(r2, kFarthest<T>) * (T(0.5) / alpha), kFarthest<T>);
     const V l = log1p_positive(u);
     const V shrink = V(T(1)) / (T(1) + u);
-    value = exp_negative(T(-1) * alpha * l);
+    value = exp_minus(alpha * l);
     slope = T(-0.5) * value * shrink;
     by_shape = value * (u * shrink - l);
   }

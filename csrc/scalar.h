@@ -38,10 +38,10 @@ GPBO_HD T at_most(T x, T limit) {
   return limit < x ? limit : x;
 }
 
-// exp(x) for x <= 0 and log(1 + x) for x >= 0.
+// exp(-x) and log(1 + x) for x >= 0.
 template <typename T>
-GPBO_HD T exp_negative(T x) {
-  return exp(x);
+GPBO_HD T exp_minus(T x) {
+  return exp(-x);
 }
 template <typename T>
 GPBO_HD T log1p_positive(T x) {

@@ -138,10 +138,10 @@ template <typename T>
 void exp_of(const T* x, int64_t count, T* result) {
   constexpr int kCount = Lanes<T>::kCount;
   int64_t p = 0;
-  for (; p + kCount <= count; p += kCount) store_lanes(result + p, exp_negative(load_lanes(x + p)));
+  for (; p + kCount <= count; p += kCount) store_lanes(result + p, exp_minus(-load_lanes(x + p)));
   T rest[kCount] = {};
   for (int64_t q = p; q < count; ++q) rest[q - p] = x[q];
-  store_lanes(rest, exp_negative(load_lanes(rest)));
+  store_lanes(rest, exp_minus(-load_lanes(rest)));
   for (int64_t q = p; q < count; ++q) result[q] = rest[q - p];
 }
 

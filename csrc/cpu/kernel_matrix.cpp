@@ -57,39 +57,57 @@ class Worker {
       batch_ = batch;
       blocks_.start(batch, points_);
     }
-    const int rows = p.x1.at(r);
-    const T scale = job_.outputscale ? job_.outputscale[batch * job_.outputscale_batch] : T(1);
-    for (int64_t c = p.symmetric ? r : 0; c < p.x2.blocks(); ++c) {
-      const int columns = p.x2.at(c), stride = padded(columns, job_.loops.width);
-      prefetch(job_.value, r, c);
-      job_.loops.distances(blocks_.first(r), blocks_.second(c), rows, stride, p.d, r2_);
-      job_.evaluate(r2_, rows * stride, p.shape_of(batch), scale, job_.value ? value_ : nullptr,
-                    job_.slope ? slope_ : nullptr, job_.by_shape ? by_shape_ : nullptr);
-      if (job_.diagonal && r == c) add_diagonal(r * kBlock, std::min(rows, columns), stride);
-      store(value_, job_.value, r, c, stride);
-      store(slope_, job_.slope, r, c, stride);
-      store(by_shape_, job_.by_shape, r, c, stride);
+    const int rows = p.x1.at(r), strip = std::max(kStrip, job_.loops.width);
+    int64_t c = 0;
+    if (p.symmetric) {  // of the tile on the diagonal only what is right of it
+      for (int s = 0; s < rows; s += strip) run(r, r, s, std::min(strip, rows - s));
+      c = r + 1;
     }
+    for (; c < p.x2.blocks(); ++c) run(r, c, 0, rows);
 #if defined(__x86_64__)
     if (job_.streams) _mm_sfence();
 #endif
   }
 
  private:
-  void add_diagonal(int64_t first, int count, int stride) const {
+  // Of tile (r, c) the rows from `start`, and in a symmetric matrix's diagonal tile the columns
+  // from there as well.
+  void run(int64_t r, int64_t c, int start, int rows) {
+    const Problem<T>& p = job_.problem;
+    const int begin = p.symmetric && r == c ? start : 0;
+    const int columns = p.x2.at(c) - begin, stride = padded(columns, job_.loops.width);
+    const T scale = job_.outputscale ? job_.outputscale[batch_ * job_.outputscale_batch] : T(1);
+    const Part part{r * kBlock + start, c * kBlock + begin, rows, columns, stride};
+    prefetch(job_.value, part);
+    job_.loops.distances(blocks_.first(r) + start, blocks_.second(c) + begin, rows, stride, p.d,
+                         r2_);
+    job_.evaluate(r2_, rows * stride, p.shape_of(batch_), scale, job_.value ? value_ : nullptr,
+                  job_.slope ? slope_ : nullptr, job_.by_shape ? by_shape_ : nullptr);
+    if (job_.diagonal && r == c) add_diagonal(part);
+    store(value_, job_.value, part);
+    store(slope_, job_.slope, part);
+    store(by_shape_, job_.by_shape, part);
+  }
+
+  // Rows from i and columns from j of the matrix, in a tile.
+  struct Part {
+    int64_t i, j;
+    int rows, columns, stride;
+  };
+
+  void add_diagonal(const Part& part) const {
     const T* diagonal = job_.diagonal + batch_ * job_.diagonal_batch;
-    for (int i = 0; i < count; ++i)
-      value_[i * stride + i] += diagonal[(first + i) * job_.diagonal_row];
+    for (int i = 0; i < std::min(part.rows, part.columns); ++i)
+      value_[i * part.stride + i] += diagonal[(part.i + i) * job_.diagonal_row];
   }
 
   // Asks for the memory that the tile will be written to, while the tile is computed.
-  void prefetch(T* matrices, int64_t r, int64_t c) const {
+  void prefetch(T* matrices, const Part& part) const {
     if (!matrices || job_.turned || job_.streams) return;
     const Problem<T>& p = job_.problem;
     T* out = matrices + batch_ * p.x1.count * p.x2.count;
-    const int rows = p.x1.at(r), columns = p.x2.at(c);
-    touch(out + r * kBlock * p.x2.count + c * kBlock, rows, columns);
-    if (p.symmetric && r != c) touch(out + c * kBlock * p.x2.count + r * kBlock, columns, rows);
+    touch(out + part.i * p.x2.count + part.j, part.rows, part.columns);
+    if (p.symmetric) touch(out + part.j * p.x2.count + part.i, part.columns, part.rows);
   }
 
   void touch(const T* out, int rows, int columns) const {
@@ -98,21 +116,17 @@ class Worker {
         __builtin_prefetch(out + i * job_.problem.x2.count + j, 1);
   }
 
-  void store(const T* tile, T* matrices, int64_t r, int64_t c, int stride) const {
+  void store(const T* tile, T* matrices, const Part& part) const {
     if (!matrices) return;
     const Problem<T>& p = job_.problem;
-    const int rows = p.x1.at(r), columns = p.x2.at(c);
+    const auto [i, j, rows, columns, stride] = part;
     T* out = matrices + batch_ * p.x1.count * p.x2.count;
-    const int64_t i = r * kBlock, j = c * kBlock;
-    if (job_.turned) {
-      job_.loops.put_turned(tile, rows, columns, stride, job_.streams, out + j * p.x1.count + i,
-                            p.x1.count);
-      return;
-    }
-    job_.loops.put(tile, rows, columns, stride, job_.streams, out + i * p.x2.count + j, p.x2.count);
-    if (p.symmetric && r != c)
-      job_.loops.put_turned(tile, rows, columns, stride, job_.streams, out + j * p.x2.count + i,
-                            p.x2.count);
+    const int64_t across = job_.turned ? p.x1.count : p.x2.count;
+    if (!job_.turned)
+      job_.loops.put(tile, rows, columns, stride, job_.streams, out + i * across + j, across);
+    if (job_.turned || p.symmetric)
+      job_.loops.put_turned(tile, rows, columns, stride, job_.streams, out + j * across + i,
+                            across);
   }
 
   const Job<T>& job_;

@@ -107,7 +107,16 @@ GPBO_HD Vec<T> same(T x) {
 }
 
 // a * b + c, with one rounding where the machine can.
+// And a * b - c; and the lesser of two, the second where one is nan.
 #if defined(__AVX512F__)
+GPBO_HD Vec<double> fms(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return _mm512_fmsub_pd(a, b, c);
+}
+GPBO_HD Vec<float> fms(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return _mm512_fmsub_ps(a, b, c);
+}
+GPBO_HD Vec<double> least_of(Vec<double> a, Vec<double> b) { return _mm512_min_pd(a, b); }
+GPBO_HD Vec<float> least_of(Vec<float> a, Vec<float> b) { return _mm512_min_ps(a, b); }
 GPBO_HD Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
   return _mm512_fmadd_pd(a, b, c);
 }
@@ -135,6 +144,14 @@ GPBO_HD Vec<float> sqrt_of(Vec<float> x) {
   return fma(fma(-g, g, x), h, g);
 }
 #elif defined(__AVX2__)
+GPBO_HD Vec<double> fms(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return _mm256_fmsub_pd(a, b, c);
+}
+GPBO_HD Vec<float> fms(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return _mm256_fmsub_ps(a, b, c);
+}
+GPBO_HD Vec<double> least_of(Vec<double> a, Vec<double> b) { return _mm256_min_pd(a, b); }
+GPBO_HD Vec<float> least_of(Vec<float> a, Vec<float> b) { return _mm256_min_ps(a, b); }
 GPBO_HD Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
   return _mm256_fmadd_pd(a, b, c);
 }
@@ -148,6 +165,19 @@ template <typename V>
 GPBO_HD V fma(V a, V b, V c) {
   return a * b + c;
 }
+template <typename V>
+GPBO_HD V fms(V a, V b, V c) {
+  return a * b - c;
+}
+#if !defined(__x86_64__)
+template <typename V>
+GPBO_HD V least_of(V a, V b) {
+  return a < b ? a : b;
+}
+#else
+GPBO_HD Vec<double> least_of(Vec<double> a, Vec<double> b) { return _mm_min_pd(a, b); }
+GPBO_HD Vec<float> least_of(Vec<float> a, Vec<float> b) { return _mm_min_ps(a, b); }
+#endif
 #if defined(__x86_64__)
 GPBO_HD Vec<double> sqrt_of(Vec<double> x) { return _mm_sqrt_pd(x); }
 GPBO_HD Vec<float> sqrt_of(Vec<float> x) { return _mm_sqrt_ps(x); }
@@ -240,7 +270,7 @@ GPBO_HD Lanes<T> operator/(Lanes<T> a, Lanes<T> b) {
 }
 template <typename T>
 GPBO_HD Lanes<T> at_most(Lanes<T> a, T limit) {
-  GPBO_EACH(c, limit < a.v[u] ? same(limit) : a.v[u]);
+  GPBO_EACH(c, least_of(same(limit), a.v[u]));
 }
 template <typename T>
 GPBO_HD Lanes<T> root(Lanes<T> a) {
@@ -273,21 +303,27 @@ GPBO_HD void store_lanes(T* p, Lanes<T> a) {
   for (int u = 0; u < kUnroll; ++u) store(p + u * kWidth<T>, a.v[u]);
 }
 
-// exp(x) for x <= 0 within 2 ulp.
+// exp(-x) for x >= 0 within 2 ulp. The polynomial goes in two chains, of even and of odd powers:
+// one chain is longer than what a processor looks ahead.
 template <typename T>
-GPBO_HD Lanes<T> exp_negative(Lanes<T> x) {
+GPBO_HD Lanes<T> exp_minus(Lanes<T> x) {
   using N = Numbers<T>;
   using Bits = typename Register<T>::Bits;
-  const Lanes<T> shifted = multiply_add(x, Lanes<T>(N::kLog2e), N::kRound);
+  constexpr int kOdd = N::kTerms / 2 * 2 - 1, kEven = (N::kTerms - 1) / 2 * 2;  // the last terms
+  const Lanes<T> shifted = multiply_add(x, -N::kLog2e, N::kRound);
   const Lanes<T> n = shifted - Lanes<T>(N::kRound);
-  const Lanes<T> r =
-      multiply_add(n, Lanes<T>(-N::kLn2Low), multiply_add(n, Lanes<T>(-N::kLn2High), x));
-  Lanes<T> q(N::kExp[N::kTerms - 1]);
-  for (int k = N::kTerms - 2; k >= 0; --k) q = multiply_add(q, r, N::kExp[k]);
-  q = multiply_add(multiply_add(q, r, T(1)), r, T(1));
-  GPBO_EACH(c, x.v[u] < N::kSmallest
+  Lanes<T> r;
+  for (int u = 0; u < kUnroll; ++u)
+    r.v[u] = fma(n.v[u], same(-N::kLn2Low), fms(n.v[u], same(-N::kLn2High), x.v[u]));
+  const Lanes<T> rr = r * r;
+  Lanes<T> odd(N::kExp[kOdd]), even(N::kExp[kEven]);
+  for (int k = kOdd - 2; k > 0; k -= 2) odd = multiply_add(odd, rr, N::kExp[k]);
+  for (int k = kEven - 2; k >= 0; k -= 2) even = multiply_add(even, rr, N::kExp[k]);
+  const Lanes<T> q = multiply_add(multiply_add(odd, r, even), rr, r);
+  const Lanes<T> y = T(1) + q;
+  GPBO_EACH(c, x.v[u] > -N::kSmallest
                    ? Vec<T>{}
-                   : bits_as<Vec<T>>(bits_as<Bits>(q.v[u]) +
+                   : bits_as<Vec<T>>(bits_as<Bits>(y.v[u]) +
                                      (bits_as<Bits>(shifted.v[u]) << N::kMantissa)));
 }
 

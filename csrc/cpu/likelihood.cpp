@@ -77,17 +77,39 @@ class Worker {
         asked.diagonal)[batch_ * asked.diagonal_batch + i * asked.diagonal_row];
   }
 
+  // Rows from i and columns from j of the matrix, in a tile of `wide` columns.
+  struct Part {
+    int64_t i, j;
+    int rows, columns, wide;
+  };
+
+  // The lower triangle in parts; a tile on the diagonal is cut into strips that end there.
+  template <typename Use>
+  void each_part(Use&& use) const {
+    const Problem<T>& p = job_.problem;
+    const int width = job_.loops.width, strip = std::max(kStrip, width);
+    for (int64_t r = 0; r < p.x1.blocks(); ++r) {
+      const int rows = p.x1.at(r);
+      for (int64_t c = 0; c < r; ++c)
+        use(Part{r * kBlock, c * kBlock, rows, kBlock, padded(kBlock, width)});
+      for (int s = 0; s < rows; s += strip) {
+        const int end = std::min(s + strip, rows);
+        use(Part{r * kBlock + s, r * kBlock, end - s, end, padded(end, width)});
+      }
+    }
+  }
+
+  const T* point(int64_t i) const { return blocks_.first(i / kBlock) + i % kBlock; }
+
   void fill_matrix(T jitter) {
     const Problem<T>& p = job_.problem;
     const int64_t stride = job_.stride();
-    for (int64_t r = 0; r < p.x1.blocks(); ++r)
-      for (int64_t c = 0; c <= r; ++c) {
-        const int rows = p.x1.at(r), columns = p.x1.at(c), wide = padded(columns, job_.loops.width);
-        job_.loops.distances(blocks_.first(r), blocks_.first(c), rows, wide, p.d, r2_);
-        job_.evaluate(r2_, rows * wide, p.shape_of(batch_), scale_, value_, nullptr, nullptr);
-        job_.loops.put(value_, rows, columns, wide, false,
-                       matrix_ + r * kBlock * stride + c * kBlock, stride);
-      }
+    each_part([&](const Part& part) {
+      const auto [i, j, rows, columns, wide] = part;
+      job_.loops.distances(point(i), point(j), rows, wide, p.d, r2_);
+      job_.evaluate(r2_, rows * wide, p.shape_of(batch_), scale_, value_, nullptr, nullptr);
+      job_.loops.put(value_, rows, columns, wide, false, matrix_ + i * stride + j, stride);
+    });
     for (int64_t i = 0; i < n(); ++i) {
       matrix_[i * stride + i] += diagonal(i) + jitter;
       std::fill(matrix_ + i * stride + n(), matrix_ + (i + 1) * stride, T(0));
@@ -152,23 +174,21 @@ class Worker {
     const gpbo_likelihood& asked = job_.asked;
     T total = T(0), by_shape = T(0);
     std::fill_n(sums_, p.d * kWidest, T(0));
-    for (int64_t r = 0; r < p.x1.blocks(); ++r)
-      for (int64_t c = 0; c <= r; ++c) {
-        const int rows = p.x1.at(r), wide = padded(p.x1.at(c), job_.loops.width);
-        const int count = rows * wide;
-        const T *a = blocks_.first(r), *b = blocks_.first(c);
-        job_.loops.distances(a, b, rows, wide, p.d, r2_);
-        read_weight(r, c, wide);
-        if (asked.by_shape) {
-          job_.evaluate(r2_, count, p.shape_of(batch_), T(1), nullptr, nullptr, value_);
-          by_shape += job_.loops.dot(weight_, value_, count);
-        }
-        job_.evaluate(r2_, count, p.shape_of(batch_), T(1), value_, slope_, nullptr);
-        total += job_.loops.dot(weight_, value_, count);
-        if (!asked.by_lengthscale) continue;
-        for (int i = 0; i < count; ++i) weight_[i] *= slope_[i];
-        job_.loops.contract(a, b, weight_, rows, wide, p.d, sums_);
+    each_part([&](const Part& part) {
+      const int count = part.rows * part.wide;
+      const T *a = point(part.i), *b = point(part.j);
+      job_.loops.distances(a, b, part.rows, part.wide, p.d, r2_);
+      read_weight(part);
+      if (asked.by_shape) {
+        job_.evaluate(r2_, count, p.shape_of(batch_), T(1), nullptr, nullptr, value_);
+        by_shape += job_.loops.dot(weight_, value_, count);
       }
+      job_.evaluate(r2_, count, p.shape_of(batch_), T(1), value_, slope_, nullptr);
+      total += job_.loops.dot(weight_, value_, count);
+      if (!asked.by_lengthscale) return;
+      for (int i = 0; i < count; ++i) weight_[i] *= slope_[i];
+      job_.loops.contract(a, b, weight_, part.rows, part.wide, p.d, sums_);
+    });
     if (asked.by_outputscale) at<T>(asked.by_outputscale, batch_) = total;
     if (asked.by_shape) at<T>(asked.by_shape, batch_) = scale_ * by_shape;
     for (int64_t k = 0; asked.by_lengthscale && k < p.d; ++k) {
@@ -178,20 +198,20 @@ class Worker {
     }
   }
 
-  // Half the weight of every pair of a tile in the lower triangle, of both its places: on the
+  // Half the weight of every pair of a part of the lower triangle, of both its places: on the
   // diagonal a pair has one, and above it none is counted.
-  void read_weight(int64_t r, int64_t c, int wide) {
-    const int rows = job_.problem.x1.at(r), columns = job_.problem.x1.at(c);
-    const int64_t stride = job_.stride();
-    std::fill_n(weight_, kPairs, T(0));
+  void read_weight(const Part& part) {
+    const auto [first, j0, rows, columns, wide] = part;
+    std::fill_n(weight_, (rows + 3) / 4 * 4 * wide, T(0));
     for (int i = 0; i < rows; ++i) {
-      const T* row = matrix_ + (r * kBlock + i) * stride + c * kBlock;
-      const T mine = weights_[r * kBlock + i];
-      const T* others = weights_ + c * kBlock;
-      const int end = r == c ? i : columns;
+      const T* row = matrix_ + (first + i) * job_.stride() + j0;
+      const T mine = weights_[first + i];
+      const T* others = weights_ + j0;
+      const int64_t here = first + i - j0;  // where the diagonal is
+      const int end = static_cast<int>(std::min<int64_t>(columns, here));
       T* out = weight_ + i * wide;
       for (int j = 0; j < end; ++j) out[j] = row[j] + mine * others[j];
-      if (r == c) out[i] = T(0.5) * (row[i] + mine * mine);
+      if (here < columns) out[here] = T(0.5) * (row[here] + mine * mine);
     }
   }
 

@@ -12,6 +12,7 @@ namespace gpbo {
 
 constexpr int kBlock = 32;
 constexpr int kPairs = kBlock * kBlock;
+constexpr int kStrip = 8;  // rows of a tile on the diagonal that are done at once, at least
 constexpr int kKernels = 5;
 constexpr int kWidest = 16;   // numbers in a register, at most
 constexpr int kPadding = 64;  // numbers that a loop may read and write beyond a tile

@@ -7,7 +7,7 @@ handle is plain code without state, so it stays good in a forked child.
 A library that is missing is a supported way to live (no compiler, a pure wheel): torch computes
 the same numbers, `describe` says so, and nobody is warned. One that is there and cannot be used is
 a defect that its owner can mend: that gives one FallbackWarning. GPBO_REFERENCE=1 in the
-environment leaves everything to torch.
+environment, read at the first op, leaves everything to torch.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ REFERENCE = "GPBO_REFERENCE"
 FOLDER = "lib"
 
 
+@functools.cache  # every call of an op asks
 def on(device: torch.device) -> Library | None:
     """The library that works on a device, or None where torch does."""
     if _reference_forced():
@@ -94,8 +95,7 @@ def _warn(what: str, why: str) -> None:
 
 
 def _reference_forced() -> bool:
-    # `in` first: it is what every call pays.
-    return REFERENCE in os.environ and os.environ[REFERENCE] not in ("", "0")
+    return os.environ.get(REFERENCE, "") not in ("", "0")
 
 
 def _find(kind: str) -> str | None:

@@ -22,6 +22,8 @@ RTOL = {torch.float64: 3e-14, torch.float32: 2e-5}
 @pytest.fixture(params=["compiled", "reference"], autouse=True)
 def way(request, monkeypatch):
     """The test runs once with the compiled library and once with torch's own GPU code."""
+    library.on.cache_clear()
+    request.addfinalizer(library.on.cache_clear)
     if request.param == "reference":
         monkeypatch.setenv(library.REFERENCE, "1")
     elif not library.describe()["cuda"]["compiled"]:

@@ -24,6 +24,8 @@ F64 = torch.float64
 @pytest.fixture(params=["compiled", "reference"], autouse=True)
 def way(request, monkeypatch):
     """The test runs once with the compiled library and once with torch's own GPU code."""
+    library.on.cache_clear()
+    request.addfinalizer(library.on.cache_clear)
     if request.param == "reference":
         monkeypatch.setenv(library.REFERENCE, "1")
     elif not library.describe()["cuda"]["compiled"]:

@@ -15,6 +15,8 @@ from gpbo.ops import library
 @pytest.fixture(params=["compiled", "reference"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The test runs once with the compiled library and once with the plain torch reference."""
+    library.on.cache_clear()
+    request.addfinalizer(library.on.cache_clear)
     if request.param == "reference":
         monkeypatch.setenv(library.REFERENCE, "1")
         return "reference"

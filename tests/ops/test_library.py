@@ -23,12 +23,18 @@ X = torch.linspace(0, 1, 12, dtype=torch.float64).reshape(4, 3)
 ONES = torch.ones(3, dtype=torch.float64)
 
 
+def forget():
+    """As in a new process: nothing is loaded, and the environment has not been read."""
+    library.on.cache_clear()
+    library._load.cache_clear()
+
+
 @pytest.fixture
 def fresh():
     """Nothing is loaded before the test, and nothing of what it loads stays."""
-    library._load.cache_clear()
+    forget()
     yield
-    library._load.cache_clear()
+    forget()
 
 
 @pytest.fixture
@@ -52,6 +58,7 @@ def test_describe_tells_of_each_device_in_json():
 @pytest.mark.parametrize(
     ("value", "forced"), [("1", True), ("yes", True), ("0", False), ("", False)]
 )
+@pytest.mark.usefixtures("fresh")
 def test_the_environment_leaves_the_work_to_torch(monkeypatch, value, forced):
     monkeypatch.setenv(library.REFERENCE, value)
     assert library.describe()["forced_reference"] is forced
@@ -67,7 +74,7 @@ def test_a_device_without_a_library_gets_none():
 @pytest.mark.usefixtures("fresh")
 def test_a_missing_library_is_no_reason_to_warn(monkeypatch):
     want = matern52(X, None, ONES)
-    library._load.cache_clear()
+    forget()
     monkeypatch.setattr(library, "_find", lambda kind: None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -95,7 +102,7 @@ def test_a_broken_library_warns_once_and_torch_does_the_work(monkeypatch, tmp_pa
 def test_a_library_of_another_version_is_not_called(monkeypatch, compiled_path):
     monkeypatch.delenv(library.REFERENCE, raising=False)
     monkeypatch.setattr(compiled, "ABI", compiled.ABI + 1)
-    library._load.cache_clear()
+    forget()
     with pytest.warns(FallbackWarning, match="interface version 2 where 3 is needed"):
         assert library.on(CPU) is None
 
