@@ -21,11 +21,17 @@ pytestmark = [
 F64 = torch.float64
 
 
-@pytest.fixture(params=["compiled", "reference"], autouse=True)
-def way(request, monkeypatch):
-    """The test runs once with the compiled library and once with torch's own GPU code."""
+@pytest.fixture(autouse=True)
+def fresh():
+    """The environment is read again."""
     library.on.cache_clear()
-    request.addfinalizer(library.on.cache_clear)
+    yield
+    library.on.cache_clear()
+
+
+@pytest.fixture(params=["compiled", "reference"], autouse=True)
+def way(request, monkeypatch, fresh):
+    """The test runs once with the compiled library and once with torch's own GPU code."""
     if request.param == "reference":
         monkeypatch.setenv(library.REFERENCE, "1")
     elif not library.describe()["cuda"]["compiled"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import mpmath
 import pytest
@@ -12,11 +12,17 @@ from torch import Tensor
 from gpbo.ops import library
 
 
-@pytest.fixture(params=["compiled", "reference"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The test runs once with the compiled library and once with the plain torch reference."""
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """The environment is read again."""
     library.on.cache_clear()
-    request.addfinalizer(library.on.cache_clear)
+    yield
+    library.on.cache_clear()
+
+
+@pytest.fixture(params=["compiled", "reference"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, fresh: None) -> str:
+    """The test runs once with the compiled library and once with the plain torch reference."""
     if request.param == "reference":
         monkeypatch.setenv(library.REFERENCE, "1")
         return "reference"
