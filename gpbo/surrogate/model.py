@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gpbo.surrogate.evidence import Data
 from gpbo.surrogate.hyperparameters import Hyperparameters
-from gpbo.surrogate.kernel import Matern52Kernel
+from gpbo.surrogate.kernel import MaternKernel
 from gpbo.surrogate.posterior import GaussianPosterior
 from gpbo.surrogate.prior import Priors, Range
 
@@ -28,7 +28,7 @@ class ExactGaussianProcess(gpytorch.models.ExactGP):
         likelihood = gpytorch.likelihoods.GaussianLikelihood()
         likelihood.noise_covar = PartlyKnownNoise(data, priors)
         super().__init__(data.x, data.y, likelihood)
-        kernel = Matern52Kernel(
+        kernel = MaternKernel(
             ard_num_dims=data.n_groups,
             groups=data.groups,
             lengthscale_prior=priors.lengthscale.module(),
