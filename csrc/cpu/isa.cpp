@@ -4,6 +4,7 @@
 #include "../formula.h"
 #include "inverse.h"
 #include "lanes.h"
+#include "multiply.h"
 #include "put.h"
 #include "tile.h"
 
@@ -158,6 +159,8 @@ constexpr Loops<T> kLoops = {
     pull<T>,
     gather<T>,
     outer<T>,
+    multiply<T>,
+    add_turned<T>,
     dot<T>,
     invert<T>,
     exp_of<T>};

@@ -18,10 +18,10 @@
 namespace gpbo {
 
 struct Stop {
-  int64_t iterations;       // at most
-  double gradient;          // largest entry of the projected gradient
-  double value;             // decrease / max(|f|, |f before|, 1)
-  int64_t memory = 10;      // steps that are remembered
+  int64_t iterations;   // at most
+  double gradient;      // largest entry of the projected gradient
+  double value;         // decrease / max(|f|, |f before|, 1)
+  int64_t memory = 10;  // steps that are remembered
 };
 
 class Minimizer {
@@ -73,8 +73,9 @@ class Minimizer {
   }
 
  private:
-  static constexpr double kArmijo = 1e-4;  // the decrease that a step must give, of what was promised
-  static constexpr double kWolfe = 0.9;    // the share of the slope that may be left
+  static constexpr double kArmijo =
+      1e-4;                              // the decrease that a step must give, of what was promised
+  static constexpr double kWolfe = 0.9;  // the share of the slope that may be left
   static constexpr double kRounding = 1e-15;
   static constexpr double kUsable = 1e-10;  // the least cosine that is taken for curvature
   static constexpr int kTrials = 20;        // points of one line search
@@ -154,8 +155,8 @@ class Minimizer {
     limit_ = std::numeric_limits<double>::infinity();
     for (int64_t i = 0; i < p_; ++i)
       if (direction_[i] != 0.0)
-        limit_ = std::min(
-            limit_, ((direction_[i] > 0 ? upper_[i] : lower_[i]) - x_[i]) / direction_[i]);
+        limit_ =
+            std::min(limit_, ((direction_[i] > 0 ? upper_[i] : lower_[i]) - x_[i]) / direction_[i]);
     limit_ = std::max(limit_, 1.0);
     step_ = 1.0, short_ = 0.0, long_ = std::numeric_limits<double>::infinity(), trials_ = 0;
     if (!(slope_ < 0)) {  // nowhere to go
@@ -180,7 +181,8 @@ class Minimizer {
         if (free_[i])
           sy += s[i] * y[i], ss += s[i] * s[i], yy += y[i] * y[i], sd += s[i] * direction_[i];
       double& share = share_[q % m];
-      share = sy > kUsable * std::sqrt(ss * yy) ? sd / sy : std::numeric_limits<double>::quiet_NaN();
+      share =
+          sy > kUsable * std::sqrt(ss * yy) ? sd / sy : std::numeric_limits<double>::quiet_NaN();
       if (std::isnan(share)) continue;  // over these coordinates it shows no curvature
       if (scale == 0.0) scale = sy / yy;
       for (int64_t i = 0; i < p_; ++i)

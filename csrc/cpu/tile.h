@@ -55,6 +55,12 @@ struct Loops {
   void (*gather)(const T* a, const T* tile, int rows, int stride, int64_t count, T* out);
   // tile[r][c] += sum over q of a[q][r] b[q][c], blocks of `count` columns.
   void (*outer)(const T* a, const T* b, int rows, int stride, int64_t count, T* tile);
+  // out[r][c] = sum over k < depth of a[r * across + k] b[k][c]; b and out have rows of `stride`.
+  void (*multiply)(const T* a, int64_t across, int64_t rows, int64_t depth, const T* b, int stride,
+                   T* out);
+  // out[k][c] += sum over rows of a[r * across + k] b[r][c], for k < depth.
+  void (*add_turned)(const T* a, int64_t across, int64_t rows, int64_t depth, const T* b,
+                     int stride, T* out);
   // sum of x y over `count` numbers.
   T (*dot)(const T* x, const T* y, int64_t count);
   // The lower triangle of minus the inverse in place of the matrix, minus the solutions in place

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -25,9 +26,12 @@ int run_units(const Job& job, int64_t units, int threads) {
   }
   std::atomic<int64_t> next{0};
   const auto work = [&] {
-    Worker worker(job);
-    if (!worker.allocate()) return;
-    for (int64_t unit = next++; unit < units; unit = next++) worker.run(unit);
+    try {
+      Worker worker(job);
+      if (!worker.allocate()) return;
+      for (int64_t unit = next++; unit < units; unit = next++) worker.run(unit);
+    } catch (const std::bad_alloc&) {  // only while it is made: nothing allocates later
+    }
   };
   std::vector<std::thread> helpers;
   try {

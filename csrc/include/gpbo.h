@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raised by one with every change to this file; gpbo/ops/library.py asks for its own number. */
-#define GPBO_ABI 2
+#define GPBO_ABI 3
 
 enum gpbo_status {
   GPBO_OK = 0,
@@ -132,6 +132,75 @@ typedef struct gpbo_likelihood {
 
 GPBO_API int gpbo_cpu_likelihood(int kernel, const gpbo_pairs* pairs,
                                  const gpbo_likelihood* likelihood, int threads);
+
+/* The most probable hyperparameters of a Gaussian process, found from `starts` points, each on its
+ * own. theta holds logs: of group_count lengthscales, the outputscale and the noise, p in all. The
+ * diagonal of K is known + noise * unknown, dense (n); groups (d) tells the lengthscale of each
+ * column, NULL: its own. The log posterior is the log marginal likelihood, with the mean that makes
+ * it largest, plus the sum of c0 + c1 t + c2 t^2 + c3 exp(t) over theta, for prior (4, p).
+ *   start (starts, p), lower, upper (p)     where to look
+ *   iterations, gradient, value             when to stop: iterations at most, largest entry of the
+ *                                           projected gradient, relative gain of an iteration
+ *   theta (starts, p), log_posterior, gradient_norm, jitter (starts)   where each start ended
+ *   counts (starts, 3)                      iterations, evaluations, whether it converged
+ * All numbers are float64, and the pairs one symmetric batch element without lengthscales. */
+typedef struct gpbo_fit {
+  const double* y;
+  int64_t y_row;
+  const double *known, *unknown;
+  const int64_t* groups;
+  int64_t group_count, starts;
+  const double *start, *lower, *upper, *prior;
+  int64_t jitter_count;
+  const double* jitters;
+  int64_t iterations;
+  double gradient, value;
+  double *theta, *log_posterior, *gradient_norm, *jitter;
+  int64_t* counts;
+} gpbo_fit;
+
+GPBO_API int gpbo_cpu_fit(int kernel, const gpbo_pairs* pairs, const gpbo_fit* fit, int threads);
+
+/* A Gaussian belief after n observations: with k = outputscale * kernel(x, points),
+ *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2, but at least `least`
+ * points (n, d), lengthscale (d), inverse (n, n): the inverse of the covariance's lower Cholesky
+ * factor, with zeros above the diagonal; weights (samples, n): a row for each way in which pending
+ * trials may turn out. All dense float64. */
+typedef struct gpbo_belief {
+  int64_t n, samples;
+  const double *points, *lengthscale, *inverse, *weights;
+  double outputscale, constant, least;
+} gpbo_belief;
+
+/* What a point promises, on a log scale, the sum of
+ *   log of the mean over s of the expected improvement over best_s (samples)
+ *   where noise > 0: log(1 - sqrt(noise / (variance + noise)))
+ *   where success.samples is 1: l + steep * min(l - log least, 0) with l the log probability that
+ *   the label, with variance + slack, is above 1/2 */
+typedef struct gpbo_improvement {
+  int64_t d;
+  const double* best;
+  double noise, slack, least, steep;
+  gpbo_belief objective, success;
+} gpbo_improvement;
+
+/* value (count) and, where not NULL, gradient (count, d) of dense points x (count, d). */
+GPBO_API int gpbo_cpu_improvement(int kernel, const gpbo_improvement* improvement, int64_t count,
+                                  const double* x, double* value, double* gradient, int threads);
+
+/* Every point of x (count, d) moved to the top of the hill that it stands on, inside lower and
+ * upper (count, d), by a search in coordinates divided by scale (d); its value goes to value
+ * (count), -inf where it has none. It stops after `iterations`, where no entry of the gradient is
+ * above `gradient`, or where a step gains less than gain * max(|value|, 1). */
+typedef struct gpbo_climb {
+  int64_t count, iterations;
+  double gradient, gain;
+  const double *lower, *upper, *scale;
+  double *x, *value;
+} gpbo_climb;
+
+GPBO_API int gpbo_cpu_climb(int kernel, const gpbo_improvement* improvement,
+                            const gpbo_climb* climb, int threads);
 
 /* product (batch, n, c) = K V for dense V (batch, m, c), where V's batch stride may be 0, without
  * storing K: pieces of it live in cache only. */

@@ -136,6 +136,49 @@ void check_every_op(int64_t n, int64_t m, int64_t d) {
     }
 }
 
+// Fits with and without groups, from points of which one is not finite.
+void check_fit(int64_t n, int64_t d) {
+  const Case c(1, n, n, d);
+  gpbo_pairs p = c.pairs(true);
+  p.lengthscale = nullptr;
+  std::vector<int64_t> groups(d, 0);
+  for (const bool grouped : {false, true}) {
+    const int64_t g = grouped ? 1 : d, size = g + 2, starts = 3;
+    std::vector<double> y(n), known(n), unknown(n), start(starts * size, -0.5), prior(4 * size);
+    for (int64_t i = 0; i < n; ++i)
+      y[i] = std::sin(3.0 * i), unknown[i] = i % 2, known[i] = 0.1 * (1 - unknown[i]);
+    std::fill(prior.begin() + 2 * size, prior.begin() + 3 * size, -0.5);  // standard normal
+    for (int64_t i = 0; i < size; ++i) start[size + i] = 0.1 * i, start[2 * size + i] = NAN;
+    const std::vector<double> lower(size, -6.0), upper(size, 6.0);
+    const double jitters[] = {0.0, 1e-6};
+    gpbo_fit fit{};
+    fit.y = y.data(), fit.y_row = 1, fit.known = known.data(), fit.unknown = unknown.data();
+    fit.groups = grouped ? groups.data() : nullptr, fit.group_count = g;
+    fit.starts = starts, fit.start = start.data(), fit.prior = prior.data();
+    fit.lower = lower.data(), fit.upper = upper.data();
+    fit.jitter_count = 2, fit.jitters = jitters;
+    fit.iterations = 200, fit.gradient = 1e-7;
+    std::vector<double> theta(starts * size), results(3 * starts), once;
+    std::vector<int64_t> counts(3 * starts);
+    fit.theta = theta.data(), fit.log_posterior = results.data(), fit.counts = counts.data();
+    fit.gradient_norm = results.data() + starts, fit.jitter = results.data() + 2 * starts;
+    for (int threads : {1, 3}) {
+      expect(gpbo_cpu_fit(GPBO_MATERN52, &p, &fit, threads) == GPBO_OK, "fit");
+      expect(results[starts] < 1e-4 && results[starts + 1] < 1e-4, "a fit ends at a maximum");
+      expect(std::isnan(results[2]) && counts[8] == 0, "a start that is nan ends at once");
+      if (once.empty()) once = theta;
+      for (int64_t i = 0; i < 2 * size; ++i)
+        expect(theta[i] == once[i], "threads do not change a bit of a fit");
+    }
+    groups[0] = 1;
+    expect(!grouped || gpbo_cpu_fit(GPBO_MATERN52, &p, &fit, 1) == GPBO_BAD_ARGUMENT,
+           "a group that is none is refused");
+    p.dtype = GPBO_FLOAT32;
+    expect(gpbo_cpu_fit(GPBO_MATERN52, &p, &fit, 1) == GPBO_BAD_ARGUMENT, "a fit is in float64");
+    p.dtype = GPBO_FLOAT64, groups[0] = 0;
+  }
+}
+
 void check_refusals() {
   const Case c(1, 3, 4, 2);
   double value[12];
@@ -169,6 +212,8 @@ int main() {
   for (int64_t n : {1, 16, 31, 70})
     for (int64_t m : {1, 33})
       for (int64_t d : {0, 1, 5}) check_every_op(n, m, d);
+  for (int64_t n : {0, 1, 2, 33})
+    for (int64_t d : {1, 4}) check_fit(n, d);
   check_refusals();
   if (failures == 0) std::printf("all native tests passed\n");
   return failures != 0;

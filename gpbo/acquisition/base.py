@@ -7,11 +7,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gpbo.errors import ShapeError, explain
+
+Box = tuple[Tensor, Tensor]
+
+
+class Stop(NamedTuple):
+    """When a climb ends."""
+
+    iterations: int
+    gradient: float  # largest slope, in coordinates divided by the scale
+    gain: float  # of one step, relative to max(|value|, 1)
 
 
 class Acquisition(ABC):
@@ -25,6 +36,16 @@ class Acquisition(ABC):
         Units    log scale, larger is better; -inf for what is worth nothing
         Needs    x in float64 on the device of the posterior; differentiable in x
         """
+
+    def climb(self, x: Tensor, box: Box, scale: Tensor, stop: Stop) -> tuple[Tensor, Tensor] | None:
+        """Where a search uphill from each point ends, and its value, where that has a short cut.
+
+        None, the default, leaves the search to gradients of calls.
+
+        Shapes   x (b, d), box: two of (b, d), scale (d,) by which coordinates are divided
+                 -> (b, d), (b,); -inf for a start without a value
+        """
+        return None
 
 
 class SumOfLogs(Acquisition):

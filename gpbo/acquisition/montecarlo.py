@@ -21,6 +21,7 @@ from torch.quasirandom import SobolEngine
 
 from gpbo.acquisition.analytic import log_h
 from gpbo.acquisition.base import Acquisition, single
+from gpbo.acquisition.news import log_news
 from gpbo.errors import ShapeError, explain
 from gpbo.linalg import FactorizationError, cholesky, solve_lower, try_cholesky
 from gpbo.surrogate.base import Posterior
@@ -60,6 +61,15 @@ def normal_base_samples(
     return samples
 
 
+def pending_samples(posterior: Posterior, x: Tensor, base_samples: Tensor) -> Tensor:
+    """What the function may be at the pending points, in as many ways as there are samples.
+
+    Shapes   x (m, d), base_samples (S, at least m) -> (S, m)
+    Raises   ShapeError  if there are too few base samples
+    """
+    return _Pending(posterior, x, base_samples).values()
+
+
 class ConditionalLogExpectedImprovement(Acquisition):
     """Log of what one more point adds to the expected improvement of the pending ones.
 
@@ -68,15 +78,24 @@ class ConditionalLogExpectedImprovement(Acquisition):
     that is best by it is best by the q-point expected improvement of x and P, which differs by a
     constant.
 
+    With `noise`, the variance of an observation, what one would say of the point beside the pending
+    ones is added (see news.py).
+
     Shapes   pending (m, d) or None, base_samples (S, at least m)
     Raises   ShapeError  if there are too few base samples, or more than one point a set in a call
     Source   Snoek, Larochelle & Adams 2012, arXiv:1206.2944, section 3.3, on a log scale
     """
 
     def __init__(
-        self, posterior: Posterior, best: float, pending: Tensor | None, base_samples: Tensor
+        self,
+        posterior: Posterior,
+        best: float,
+        pending: Tensor | None,
+        base_samples: Tensor,
+        *,
+        noise: float = 0.0,
     ) -> None:
-        self.posterior = posterior
+        self.posterior, self.noise = posterior, noise
         self.block = _Pending(posterior, pending, base_samples)
         if self.block.size == 0:  # every sample would say the same
             self.block.samples = self.block.samples[:1]
@@ -88,7 +107,8 @@ class ConditionalLogExpectedImprovement(Acquisition):
         before = covariance[:, 0, 0]
         std = torch.maximum(before - w.square().sum(0), FLOOR * before.detach()).sqrt()
         z = (mean + w.mT @ self.block.samples.mT - self.best) / std.unsqueeze(-1)
-        return _log_mean_exp(log_h(z)) + std.log()
+        value = _log_mean_exp(log_h(z)) + std.log()
+        return value + log_news(std.square(), self.noise) if self.noise > 0 else value
 
 
 class QLogExpectedImprovement(Acquisition):

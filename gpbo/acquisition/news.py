@@ -23,7 +23,15 @@ class LogNews(Acquisition):
         self.posterior, self.noise = posterior, noise
 
     def __call__(self, x: Tensor) -> Tensor:
-        ratio = self.posterior.mean_variance(single("LogNews", x))[1] / self.noise
-        root = (1.0 + ratio).sqrt()
-        logs: Tensor = (ratio / (root * (1.0 + root))).log()  # without the difference of near ones
-        return logs
+        return log_news(self.posterior.mean_variance(single("LogNews", x))[1], self.noise)
+
+
+def log_news(variance: Tensor, noise: float) -> Tensor:
+    """log(1 - sqrt(noise / (variance + noise))), without the difference of near numbers.
+
+    Shapes   (...) -> (...)
+    """
+    ratio = variance / noise
+    root = (1.0 + ratio).sqrt()
+    logs: Tensor = (ratio / (root * (1.0 + root))).log()
+    return logs

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpbo.acquisition.base import Acquisition
 from gpbo.errors import ShapeError, explain
-from gpbo.maximizer.discrete import Moves, ascend
+from gpbo.maximizer.discrete import Moves, ascend, climb_from
 from gpbo.maximizer.domain import Domain
 from gpbo.maximizer.landscape import Landscape, Taken
 from gpbo.maximizer.settings import Settings
@@ -102,8 +102,12 @@ def _search(
     order = values.argsort(descending=True, stable=True)
     pool, values = pool[order], values[order]
     starts = choose(domain, pool, values, rng, settings)
-    moves = Moves.build(domain, pool, rng, settings)
-    z, reached = ascend(landscape, moves, pool[starts], values[starts])
+    z, reached = pool[starts], values[starts]
+    if domain.n_discrete:
+        moves = Moves.build(domain, pool, rng, settings)
+        z, reached = ascend(landscape, moves, z, reached)
+    else:
+        z, reached = climb_from(landscape, z, reached)
     return torch.cat([z, pool]), torch.cat([reached, values])
 
 

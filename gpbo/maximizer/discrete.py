@@ -148,7 +148,7 @@ def ascend(landscape: Landscape, moves: Moves, z: Tensor, values: Tensor) -> tup
     z, values = z.clone(), values.clone()
     for _ in range(settings.rounds):
         if domain.n_discrete < domain.p:
-            z[rows], values[rows] = _climb_from(landscape, z[rows], values[rows])
+            z[rows], values[rows] = climb_from(landscape, z[rows], values[rows])
         if domain.n_discrete == 0:
             break
         z[rows], values[rows], changed = sweep(landscape, moves, z[rows], values[rows])
@@ -158,8 +158,11 @@ def ascend(landscape: Landscape, moves: Moves, z: Tensor, values: Tensor) -> tup
     return z, values
 
 
-def _climb_from(landscape: Landscape, z: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """`climb`, except for rows where it does not help."""
+def climb_from(landscape: Landscape, z: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """`climb`, except for rows where it does not help.
+
+    Shapes   z (b, p), snapped, values (b,) -> (b, p), snapped, (b,)
+    """
     top, reached = climb(landscape, z)
     up = reached > values
     return torch.where(up.unsqueeze(1), top, z), torch.where(up, reached, values)

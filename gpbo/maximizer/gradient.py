@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpbo.lbfgsb import Settings as Stop
-from gpbo.lbfgsb import minimize
+from gpbo.acquisition.base import Stop
+from gpbo.lbfgsb import Settings, minimize
 from gpbo.maximizer.landscape import Landscape
 
 UNKNOWN = 0.25  # the lengthscale of a function of which it is not known
@@ -25,6 +25,38 @@ def climb(landscape: Landscape, z: Tensor) -> tuple[Tensor, Tensor]:
     free = domain.continuous
     scale = torch.full_like(z[0], UNKNOWN) if lengthscale is None else lengthscale.to(z)
     scale = torch.where(free, scale, 1.0)  # a discrete coordinate keeps its level bit for bit
+    settings = landscape.settings
+    stop = Stop(settings.steps, settings.gradient_tolerance, settings.value_tolerance)
+    found = _at_once(landscape, z, scale, stop)
+    if found is None:
+        found = _by_calls(landscape, z, scale, stop)
+    top, values = found
+    return domain.snap(top), values
+
+
+def _at_once(
+    landscape: Landscape, z: Tensor, scale: Tensor, stop: Stop
+) -> tuple[Tensor, Tensor] | None:
+    """The climb in the columns of the encoding, by the acquisition itself, if it can."""
+    domain = landscape.domain
+    x = domain.embed(z)
+    moves = domain.continuous[domain.groups]
+    if domain.generations:
+        moves = moves & domain.active(z)[:, domain.groups]
+    lower, upper = torch.where(moves, 0.0, x), torch.where(moves, 1.0, x)
+    found = landscape.acquisition.climb(x, (lower, upper), scale[domain.groups], stop)
+    if found is None:
+        return None
+    # A coordinate that moves has one column; of the others none has changed.
+    top = z.clone()
+    at = domain.continuous[domain.groups].nonzero().squeeze(1)
+    where = domain.groups[at]
+    top[:, where] = torch.where(moves.expand_as(x)[:, at], found[0][:, at], z[:, where])
+    return top, found[1]
+
+
+def _by_calls(landscape: Landscape, z: Tensor, scale: Tensor, stop: Stop) -> tuple[Tensor, Tensor]:
+    domain, free = landscape.domain, landscape.domain.continuous
 
     def downhill(u: Tensor) -> tuple[Tensor, Tensor]:
         point = (u * scale).requires_grad_()
@@ -36,12 +68,11 @@ def climb(landscape: Landscape, z: Tensor) -> tuple[Tensor, Tensor]:
 
     lower = torch.where(free, 0.0, z) / scale
     upper = torch.where(free, 1.0, z) / scale
-    settings = landscape.settings
-    stop = Stop(
-        max_iter=settings.steps,
-        gradient_tolerance=settings.gradient_tolerance,
-        value_tolerance=settings.value_tolerance,
+    settings = Settings(
+        max_iter=stop.iterations,
+        gradient_tolerance=stop.gradient,
+        value_tolerance=stop.gain,
     )
-    found = minimize(downhill, z / scale, lower, upper, stop)
+    found = minimize(downhill, z / scale, lower, upper, settings)
     values = torch.where(torch.isfinite(found.value), -found.value, -torch.inf)
-    return domain.snap(found.x * scale), values
+    return found.x * scale, values

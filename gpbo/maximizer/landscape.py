@@ -36,7 +36,8 @@ class Taken:
 
     def first(self, z: Tensor, order: Tensor) -> int | None:
         """The first of `order`, row numbers of z, that is not ruled out; None if all are."""
-        for rows in torch.split(order, 16):  # one is nearly always enough
+        for start in range(0, order.shape[0], 16):  # one piece is nearly always enough
+            rows = order[start : start + 16]
             free = (~self.mask(z[rows])).nonzero()
             if free.shape[0]:
                 return int(rows[free[0, 0]])

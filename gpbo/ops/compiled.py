@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gpbo.errors import DeviceError, ShapeError, explain
 
-ABI = 2  # GPBO_ABI in csrc/include/gpbo.h
+ABI = 3  # GPBO_ABI in csrc/include/gpbo.h
 DTYPES = {torch.float32: 0, torch.float64: 1}  # enum gpbo_dtype
 KERNELS = {"matern52": 0, "matern32": 1, "matern12": 2, "rbf": 3, "rational_quadratic": 4}
 OUT_OF_MEMORY, BAD_LENGTHSCALE, BAD_SHAPE = 2, 3, 4  # enum gpbo_status
@@ -28,6 +28,7 @@ PAIRS = struct.Struct("6qP3qP3qP2qPq")
 MATRIX = struct.Struct("3PPqP2q")
 CONTRACTION = struct.Struct("P3q2P2q5PP")
 LIKELIHOOD = struct.Struct("P2qPqP2q2qP8P2P")
+FIT = struct.Struct("Pq3P2q4PqPq2d5P")
 PRODUCT = struct.Struct("P4qP")
 
 NOTHING = (0, 0, 0, 0)  # no second set of points
@@ -73,6 +74,7 @@ class Library:
                 self._function(handle, name) for name in FUNCTIONS
             )
             self._likelihood = self._function(handle, "likelihood") if kind == "cpu" else None
+            self._fit = self._function(handle, "fit") if kind == "cpu" else None
             self._scratch = getattr(handle, f"gpbo_{kind}_contract_scratch")
             self._status_text = getattr(handle, f"gpbo_{kind}_status_text")
         except AttributeError as error:
@@ -87,6 +89,12 @@ class Library:
         place = [c_int] if self.kind == "cpu" else [c_int, c_void_p]
         function.argtypes = [c_int, c_char_p, c_char_p, *place]
         function.restype = c_int
+        return function
+
+    def entry(self, name: str, types: Sequence[Any]) -> Any:
+        """The function gpbo_<kind>_<name>, which takes those ctypes and returns a status."""
+        function = getattr(self._handle, f"gpbo_{self.kind}_{name}")
+        function.argtypes, function.restype = list(types), c_int
         return function
 
     def supports(self, index: int) -> str:
@@ -215,6 +223,33 @@ class Library:
             )
             work = math.prod(batch) * call.sizes[0] ** 2
             self._call(self._likelihood, call, pairs, asked, work)
+
+    def fit(
+        self,
+        call: Call,
+        given: Sequence[Tensor | None],
+        jitters: Sequence[float],
+        stop: tuple[int, float, float],
+        results: Sequence[Tensor],
+    ) -> None:
+        """given: y, known, unknown, groups, start, lower, upper, prior, each dense; results as in
+        struct gpbo_fit; stop: iterations, gradient and value."""
+        y, known, unknown, groups, start, *box = given
+        assert y is not None
+        assert start is not None
+        starts, p = start.shape
+        (n, d), steps = call.x1.shape, struct.pack(f"{len(jitters)}d", *jitters)
+        pairs = PAIRS.pack(
+            *(DTYPES[call.x1.dtype], 1, 1, n, n, d, call.x1.data_ptr(), 0, *call.x1.stride()),
+            *(*NOTHING, 0, 0, 0, *(0 if call.shape is None else call.shape.data_ptr(), 0)),
+        )
+        asked = FIT.pack(
+            *(y.data_ptr(), 1, *map(_address, (known, unknown, groups)), p - 2, starts),
+            *(*map(_address, (start, *box)), len(jitters)),
+            *(ctypes.cast(c_char_p(steps), c_void_p).value or 0, *stop),
+            *map(_address, results),
+        )
+        self._call(self._fit, call, pairs, asked, starts * n**2)
 
     def _call(self, function: Any, call: Call, pairs: bytes, rest: bytes, work: int) -> None:
         kernel = KERNELS[call.kernel]

@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpbo.acquisition.analytic import LogExpectedImprovement
-from gpbo.acquisition.base import Acquisition, SumOfLogs
-from gpbo.acquisition.feasible import LogFeasibility
-from gpbo.acquisition.montecarlo import ConditionalLogExpectedImprovement, normal_base_samples
-from gpbo.acquisition.news import LogNews
+from gpbo.acquisition.base import Acquisition
+from gpbo.acquisition.improvement import Goal, improvement
+from gpbo.acquisition.montecarlo import normal_base_samples
 from gpbo.errors import FallbackWarning, GpboError
 from gpbo.history import History
 from gpbo.maximizer import Situation, propose
@@ -142,19 +140,14 @@ class Bayes(Strategy):
         situation = Situation(belief.tried, belief.quality, pending, lengthscale)
         rng = generator(seed, "maximize", len(history))
         best = float(belief.means().max())
-        samples = normal_base_samples(BASE_SAMPLES, len(pending) + n, rng, belief.tried.device)
+        beside = len(pending) + n - 1  # points that others are chosen beside
+        samples = normal_base_samples(BASE_SAMPLES, beside, rng, belief.tried.device)
 
         def acquisition(pending: Tensor) -> Acquisition:
-            improvement: Acquisition = LogExpectedImprovement(belief.posterior, best)
-            if len(pending):
-                improvement = ConditionalLogExpectedImprovement(
-                    belief.posterior, best, pending, samples
-                )
             noise = belief.noise * NOISE[(len(history) + len(pending)) % 2]
-            terms = [improvement, LogNews(belief.posterior, noise)]
-            if belief.success is not None:
-                terms.append(LogFeasibility(belief.success.posterior, least=LEAST))
-            return SumOfLogs(terms)
+            success = None if belief.success is None else belief.success.posterior
+            goal = Goal(best, noise, success, LEAST, samples)
+            return improvement(belief.posterior, goal, pending)
 
         z, values = propose(acquisition, belief.domain, n, situation, rng)
         fresh = Fresh(history)

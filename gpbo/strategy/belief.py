@@ -53,7 +53,7 @@ class Belief:
     def means(self) -> Tensor:
         """The posterior mean at every complete trial, in the order of `History.complete`."""
         complete = self.tried[~torch.isnan(self.quality)]
-        return self.posterior.mean_variance(self.domain.embed(complete))[0]
+        return self.posterior.mean(self.domain.embed(complete))
 
     def predict(self, z: Tensor) -> tuple[float, float]:
         """Mean and standard deviation at one point, in the user's units and direction.

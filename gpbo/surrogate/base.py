@@ -26,6 +26,10 @@ class Posterior(ABC):
         Needs    x in float64 on the device of the data; differentiable in x
         """
 
+    def mean(self, x: Tensor) -> Tensor:
+        """The mean alone: (..., d) -> (...)."""
+        return self.mean_variance(x)[0]
+
     @abstractmethod
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the q points of each batch element, without observation noise.

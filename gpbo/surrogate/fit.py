@@ -1,17 +1,25 @@
-"""The most probable hyperparameters: a batched maximum a posteriori fit from several starts."""
+"""The most probable hyperparameters: a maximum a posteriori fit from several starts.
+
+Between fits to all starts, which find the highest of several maxima, later fits follow the one
+that was found: GROWTH says how long. What is done is a function of the data and of the last fit.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gpbo.lbfgsb import Settings, minimize, projected_gradient_norm
+from gpbo.lbfgsb import Settings, minimize
+from gpbo.linalg import JITTERS
+from gpbo.ops.fit import Found, Model, Stop, can_fit, climb
 from gpbo.surrogate.evidence import Data, LogPosterior, decode, encode
 from gpbo.surrogate.hyperparameters import Hyperparameters
 from gpbo.surrogate.prior import Priors
@@ -21,11 +29,23 @@ SETTINGS = Settings(max_iter=200, gradient_tolerance=1e-2, value_tolerance=1e-9)
 # Four times faster at 600 and 1000 observations than all starts on all of them, to the same
 # optimum. At 250 it lost more than 0.1 of log posterior on 3 of 36 problems, hence the distance.
 MANY, SOME = 400, 256
+# Draws of the priors to start from: MOST_DRAWS, and from BUDGET / MOST_DRAWS observations on
+# BUDGET / n, at least one.
+MOST_DRAWS, BUDGET = 14, 700
+# The share by which the data grow until all starts are tried again, and, with more than MANY
+# observations, until the numbers are moved again.
+GROWTH, MOVE = 1.1, 1.02
+LOOK = Settings(max_iter=0)  # the log posterior at the starts
+
+Search = Callable[[Tensor, Settings], Found]  # from each row of theta, as in evidence.py
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """How a fit went; iterations and gradient_norm are those of the start that won."""
+    """How a fit went; iterations and gradient_norm are those of the start that won.
+
+    Needs    starts: 0 where the last hyperparameters were kept; evaluations: of all starts
+    """
 
     iterations: int
     gradient_norm: float
@@ -33,6 +53,7 @@ class FitReport:
     log_posterior: float
     seconds: float
     starts: int
+    evaluations: int
     fallback: str | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,75 +76,133 @@ def fit(
     """The hyperparameters that maximize the log posterior, and how they were found.
 
     Starts from `warm` (where it has the right number of lengthscales), from the priors' modes, from
-    a lengthscale of sqrt(d), and from a draw of the priors, all in one batch. With more than MANY
-    observations the last three are fitted to SOME of them, and the better of their best and `warm`
-    goes on. Never raises for a numerical reason: without a finite value it falls back to `warm`, or
-    else to the modes.
+    a lengthscale of sqrt(d), and from draws of the priors. With more than MANY observations all but
+    `warm` are fitted to SOME of them, and the better of their best and `warm` goes on. While the
+    data have not grown by GROWTH since all starts were tried, only `warm` is; with more than MANY
+    that have not grown by MOVE, it is kept. Never raises for a numerical reason: without a finite
+    value it falls back to `warm`, or else to the modes.
 
     Needs    rng: always drawn from equally, whether or not there is a warm start
     """
     began = time.perf_counter()
+    n = data.y.numel()
+    part = data if n <= MANY else data.rows(np.sort(rng.choice(n, SOME, replace=False)))
+    starts = _starts(part, priors, rng)
+    if n == 0:
+        nothing = FitReport(0, 0.0, 0.0, 0.0, 0.0, 0, 0, "no data: the priors' modes")
+        return _modes(data, priors), nothing
     if warm is not None and len(warm.lengthscale) != data.n_groups:
         warm = None
-    starts = _starts(data, priors, rng, settings)
-    if data.y.numel() == 0:
-        return starts[0], FitReport(0, 0.0, 0.0, 0.0, 0.0, 0, "no data: the priors' modes")
+    moved, searched = n, n
+    if warm is None or not warm.searched <= n < GROWTH * warm.searched:
+        found, tried = _from_all(data, part, priors, starts, warm, settings)
+    elif n <= MANY or not warm.fitted <= n < MOVE * warm.fitted:
+        found, tried = _search(data, priors)(_row(warm, data), settings), 1
+        searched = warm.searched
+    else:
+        found, tried = _search(data, priors)(_row(warm, data), LOOK), 0
+        moved, searched = warm.fitted, warm.searched
+    best, fallback = _best(found), None
+    chosen = warm if tried == 0 and warm is not None else decode(found.theta[best], priors)
+    if not math.isfinite(float(found.value[best])):
+        name = "the priors' modes" if warm is None else "the last good hyperparameters"
+        fallback = f"no start has a finite log posterior: {name}"
+        chosen, moved, searched = warm or _modes(data, priors), 0, 0
+    report = FitReport(
+        iterations=int(found.counts[best, 0]),
+        gradient_norm=float(found.gradient_norm[best]),
+        jitter=float(found.jitter[best]),
+        log_posterior=float(found.value[best]),
+        seconds=time.perf_counter() - began,
+        starts=tried,
+        evaluations=int(found.counts[:, 1].sum()),
+        fallback=fallback,
+    )
+    return replace(chosen, searched=searched, fitted=moved), report
+
+
+def _from_all(
+    data: Data,
+    part: Data,
+    priors: Priors,
+    starts: Tensor,
+    warm: Hyperparameters | None,
+    settings: Settings,
+) -> tuple[Found, int]:
+    """What all starts lead to, and how many of them were there to choose from."""
+    search = _search(data, priors)
+    theta = starts
+    if part is not data:
+        some = _search(part, priors)(starts, settings)
+        theta = some.theta[_best(some)].unsqueeze(0)
     if warm is not None:
-        starts = [warm, *starts]
-    target = LogPosterior(data, priors)
-    box = _box(data, priors)
+        theta = torch.cat([_row(warm, data), theta])
+    tried = len(theta)
+    if part is not data and tried > 1:
+        theta = theta[_best(search(theta, LOOK))].unsqueeze(0)
+    return search(theta, settings), tried
+
+
+def _search(data: Data, priors: Priors) -> Search:
+    """The search for the maximum of the log posterior: compiled where there is such code."""
+    lower, upper = _box(data, priors)
+    if not can_fit(data.x.device):
+        return partial(_minimized, LogPosterior(data, priors), lower, upper)
+    table = priors.table(data.n_groups)
+    model = Model(data.x, data.y, data.known, data.unknown, data.groups, table)
+
+    def search(theta: Tensor, settings: Settings) -> Found:
+        stop = Stop(settings.max_iter, settings.gradient_tolerance, settings.value_tolerance)
+        return climb(model, theta, lower, upper, stop=stop, jitters=JITTERS)
+
+    return search
+
+
+def _minimized(
+    target: LogPosterior, lower: Tensor, upper: Tensor, theta: Tensor, settings: Settings
+) -> Found:
+    """The same by batched tensors."""
 
     def negative(theta: Tensor) -> tuple[Tensor, Tensor]:
         evidence = target(theta)
         return -evidence.value, -evidence.gradient
 
-    theta = torch.stack([encode(start, data.x) for start in starts])
-    if data.y.numel() > MANY:
-        best = int(target(theta).value.nan_to_num(nan=-torch.inf).argmax())
-        theta = theta[best : best + 1]
-    found = minimize(negative, theta, *box, settings)
-    best = int(found.value.nan_to_num(nan=torch.inf).argmin())
-    chosen, fallback = decode(found.x[best], priors), None
-    if not bool(torch.isfinite(found.value[best])):
-        name = "the priors' modes" if warm is None else "the last good hyperparameters"
-        chosen, fallback = starts[0], f"no start has a finite log posterior: {name}"
-    # A report on the numbers that leave the fit, not on the minimizer's last point.
-    theta = encode(chosen, data.x).unsqueeze(0)
-    evidence = target(theta)
-    report = FitReport(
-        iterations=int(found.iterations[best]),
-        gradient_norm=float(projected_gradient_norm(theta, -evidence.gradient, *box)),
-        jitter=float(evidence.jitter),
-        log_posterior=float(evidence.value),
-        seconds=time.perf_counter() - began,
-        starts=len(starts),
-        fallback=fallback,
-    )
-    return chosen, report
+    end = minimize(negative, theta, lower, upper, settings)
+    counts = torch.stack([end.iterations, end.evaluations, end.converged.long()], -1)
+    jitter = target(end.x).jitter
+    return Found(end.x, -end.value, end.grad_norm, jitter, counts)
 
 
-def _starts(
-    data: Data, priors: Priors, rng: np.random.Generator, settings: Settings
-) -> list[Hyperparameters]:
-    """The starts that need no earlier fit."""
-    n, groups = data.y.numel(), data.n_groups
-    if n > MANY:
-        part = data.rows(np.sort(rng.choice(n, SOME, replace=False)))
-        return [fit(part, priors, rng, settings=settings)[0]]
-    scale, noise = priors.outputscale.mode, priors.noise.mode
-    modes = Hyperparameters((priors.lengthscale.mode,) * groups, scale, noise)
-    long = Hyperparameters((math.sqrt(max(groups, 1)),) * groups, scale, noise)
-    draw = Hyperparameters(
-        tuple(priors.lengthscale.draw(rng, groups).tolist()),
-        float(priors.outputscale.draw(rng, 1)[0]),
-        float(priors.noise.draw(rng, 1)[0]),
-    )
-    return [modes, long, draw]
+def _starts(data: Data, priors: Priors, rng: np.random.Generator) -> Tensor:
+    """The starts that need no earlier fit: (b, n_groups + 2)."""
+    modes, groups = _modes(data, priors), data.n_groups
+    long = replace(modes, lengthscale=(math.sqrt(max(groups, 1)),) * groups)
+    draws = min(MOST_DRAWS, max(1, BUDGET // max(data.y.numel(), 1)))
+    rows = np.empty((2 + draws, groups + 2))
+    for row, start in zip(rows, (modes, long), strict=False):
+        row[:] = *start.lengthscale, start.outputscale, start.noise
+    rows[2:, :groups] = priors.lengthscale.draw(rng, draws * groups).reshape(draws, groups)
+    rows[2:, groups] = priors.outputscale.draw(rng, draws)
+    rows[2:, groups + 1] = priors.noise.draw(rng, draws)
+    return torch.from_numpy(np.log(rows)).to(data.x.device)
+
+
+def _modes(data: Data, priors: Priors) -> Hyperparameters:
+    lengthscale = (priors.lengthscale.mode,) * data.n_groups
+    return Hyperparameters(lengthscale, priors.outputscale.mode, priors.noise.mode)
+
+
+def _row(values: Hyperparameters, data: Data) -> Tensor:
+    return encode(values, data.x).unsqueeze(0)
+
+
+def _best(found: Found) -> int:
+    return int(found.value.nan_to_num(nan=-torch.inf).argmax())
 
 
 def _box(data: Data, priors: Priors) -> tuple[Tensor, Tensor]:
     ranges = [priors.lengthscale_range] * data.n_groups
     ranges += [priors.outputscale_range, priors.noise_range]
-    ends = torch.tensor([(r.low, r.high) for r in ranges], dtype=torch.float64)
-    lower, upper = ends.log().to(data.x.device).unbind(-1)
+    ends = [[math.log(r.low) for r in ranges], [math.log(r.high) for r in ranges]]
+    lower, upper = torch.tensor(ends, dtype=torch.float64, device=data.x.device).unbind(0)
     return lower, upper

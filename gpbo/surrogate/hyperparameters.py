@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gpbo.errors import StudyError, explain
 
 KEYS = ("lengthscale", "outputscale", "noise")
+COUNTS = ("searched", "fitted")
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """A lengthscale for each group of columns, the function's variance and the noise variance."""
+    """A lengthscale for each group of columns, the function's variance and the noise variance.
+
+    Needs    searched: from how many observations all starts were last tried, fitted: from how many
+             the numbers were last moved; 0 for never. They do not make two of these unequal.
+    """
 
     lengthscale: tuple[float, ...]
     outputscale: float
     noise: float
+    searched: int = field(default=0, compare=False)
+    fitted: int = field(default=0, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; `from_dict` gives back equal bits."""
@@ -26,11 +34,13 @@ class Hyperparameters:
             "lengthscale": list(self.lengthscale),
             "outputscale": self.outputscale,
             "noise": self.noise,
+            "searched": self.searched,
+            "fitted": self.fitted,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Hyperparameters:
-        """What `to_dict` wrote.
+        """What `to_dict` wrote; without the counts, all starts were never tried.
 
         Raises   StudyError  if it is something else, or a number is not positive and finite
         """
@@ -38,11 +48,13 @@ class Hyperparameters:
             lengthscale, outputscale, noise = (values[key] for key in KEYS)
             if not isinstance(lengthscale, Sequence) or isinstance(lengthscale, str):
                 raise TypeError
-            read = cls(tuple(map(float, lengthscale)), float(outputscale), float(noise))
+            counts = [operator.index(values.get(key, 0)) for key in COUNTS]
+            read = cls(tuple(map(float, lengthscale)), float(outputscale), float(noise), *counts)
         except (KeyError, TypeError, ValueError):
             raise _unreadable(values) from None
         numbers = (*read.lengthscale, read.outputscale, read.noise)
-        if not all(math.isfinite(number) and number > 0 for number in numbers):
+        positive = all(math.isfinite(number) and number > 0 for number in numbers)
+        if not positive or min(counts) < 0:
             raise _unreadable(values)
         return read
 

@@ -45,7 +45,7 @@ class ExactGaussianProcess(gpytorch.models.ExactGP):
         kernel.lengthscale = data.x.new_tensor(values.lengthscale)
         self.covar_module.outputscale = data.x.new_tensor(values.outputscale)
         self.likelihood.noise = data.x.new_tensor([values.noise])
-        mean = GaussianPosterior.build(data, values).mean
+        mean = GaussianPosterior.build(data, values).constant
         self.mean_module.constant = data.x.new_tensor(mean)
 
     def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:

@@ -12,13 +12,14 @@ Source: Rasmussen & Williams 2006, eq. 2.25 and 2.26.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from gpbo.errors import ShapeError, StudyError, explain
 from gpbo.linalg import append_rows, cholesky, solve, solve_lower
-from gpbo.ops.kernel_matrix import matern52
+from gpbo.ops.kernel_matrix import kernel_matrix, matern52
 from gpbo.surrogate.base import Posterior
 from gpbo.surrogate.evidence import Data, whiten
 from gpbo.surrogate.hyperparameters import Hyperparameters
@@ -31,7 +32,7 @@ class GaussianPosterior(Posterior):
     """The belief of a Gaussian process with given hyperparameters.
 
     Shapes   x (n, d), lower (n, n), residual and weights (n,), lengthscale (d,): one a column;
-             mean, outputscale and noise are numbers
+             constant (the mean m), outputscale and noise are numbers
     """
 
     x: Tensor
@@ -39,7 +40,7 @@ class GaussianPosterior(Posterior):
     residual: Tensor
     weights: Tensor
     lengthscale: Tensor
-    mean: float
+    constant: float
     outputscale: float
     noise: float
     jitter: float
@@ -56,8 +57,14 @@ class GaussianPosterior(Posterior):
             raise StudyError(explain("hyperparameters", wrong, values.lengthscale))
         groups = torch.tensor(values.lengthscale, dtype=x.dtype, device=x.device)
         lengthscale = data.columns(groups)
-        matrix = values.outputscale * matern52(x, None, lengthscale)
-        matrix.diagonal().add_(data.known + values.noise * data.unknown)
+        matrix = kernel_matrix(
+            "matern52",
+            x,
+            None,
+            lengthscale,
+            outputscale=x.new_tensor(values.outputscale),
+            diagonal=data.known + values.noise * data.unknown,
+        )
         factor = cholesky(matrix)
         mean = 0.0
         if len(y):
@@ -69,11 +76,44 @@ class GaussianPosterior(Posterior):
             residual=residual,
             weights=solve(factor.lower, residual.unsqueeze(-1)).squeeze(-1),
             lengthscale=lengthscale,
-            mean=mean,
+            constant=mean,
             outputscale=values.outputscale,
             noise=values.noise,
             jitter=float(factor.jitter),
         )
+
+    @cached_property
+    def inverse_lower(self) -> Tensor:
+        """L^-1, with zeros above its diagonal: (n, n)."""
+        return solve_lower(self.lower, torch.eye(len(self.x), dtype=self.x.dtype)).contiguous()
+
+    def given(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the belief consists of when the function itself is known to be one of S at x.
+
+        Shapes   x (m, d), values (S, m) -> points (n + m, d), inverse of their factor (n + m,
+                 n + m), and weights (S, n + m) with which the mean is m + k weights
+        Raises   FactorizationError  if the points have no factor
+        """
+        with torch.no_grad():
+            n, m = len(self.x), len(x)
+            cross = self._cross(x)
+            new = self.outputscale * matern52(x, None, self.lengthscale)
+            factor = append_rows(self.lower, new, cross).lower
+            below, corner = factor[n:, :n], factor[n:, n:]
+            inverse = factor.new_zeros(n + m, n + m)
+            inverse[:n, :n] = self.inverse_lower
+            inverse[n:, n:] = solve_lower(corner, torch.eye(m, dtype=factor.dtype))
+            inverse[n:, :n] = -inverse[n:, n:] @ below @ self.inverse_lower
+            residual = torch.cat(
+                [self.residual.expand(len(values), n), values - self.constant], 1
+            )  # (S, n + m)
+            weights = residual @ inverse.mT @ inverse
+            return torch.cat([self.x, x]), inverse, weights.contiguous()
+
+    def mean(self, x: Tensor) -> Tensor:
+        self._check(x, 1)
+        cross = self._cross(x.reshape(-1, x.shape[-1]))
+        return (self.constant + cross @ self.weights).reshape(x.shape[:-1])
 
     def mean_variance(self, x: Tensor) -> tuple[Tensor, Tensor]:
         self._check(x, 1)
@@ -81,7 +121,7 @@ class GaussianPosterior(Posterior):
         white = solve_lower(self.lower, cross.mT)
         variance = self.outputscale - white.square().sum(0)
         variance = variance.clamp_min(LEAST * self.outputscale)
-        mean = self.mean + cross @ self.weights
+        mean = self.constant + cross @ self.weights
         return mean.reshape(x.shape[:-1]), variance.reshape(x.shape[:-1])
 
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +129,7 @@ class GaussianPosterior(Posterior):
         cross = self._cross(x.reshape(-1, x.shape[-1]))
         white = solve_lower(self.lower, cross.mT).mT.reshape(*x.shape[:-1], len(self.x))
         prior = self.outputscale * matern52(x, None, self.lengthscale)
-        mean = self.mean + cross @ self.weights
+        mean = self.constant + cross @ self.weights
         return mean.reshape(x.shape[:-1]), prior - white @ white.mT
 
     def condition(self, x: Tensor, y: Tensor | None) -> GaussianPosterior:
@@ -110,7 +150,7 @@ class GaussianPosterior(Posterior):
             new = self.outputscale * matern52(x, None, self.lengthscale)
             new.diagonal().add_(self.noise)
             factor = append_rows(self.lower, new, cross)
-            believed = cross @ self.weights if y is None else y.detach() - self.mean
+            believed = cross @ self.weights if y is None else y.detach() - self.constant
             residual = torch.cat([self.residual, believed])
             return replace(
                 self,

@@ -118,7 +118,8 @@ def test_climbing_and_moving_in_turn_finds_a_coupled_optimum(synthetic):
         level, first, last = x[:, 1], x[:, 0], x[:, -1]
         return -((first - level) ** 2) - 0.1 * (level - 0.8).abs() - (last - first) ** 2 + x[:, 3]
 
-    land, moves, z = prepare(domain, synthetic(coupled))
+    land, moves, _ = prepare(domain, synthetic(coupled))
+    z = spread(domain, 24, generator(1, "test"))
     top, values = ascend(land, moves, z, land.values(z))
     best = top[values.argmax()]
     torch.testing.assert_close(best, torch.tensor([0.8, 0.8, 0.5, 0.8]).double(), rtol=0, atol=1e-3)

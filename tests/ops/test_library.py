@@ -103,7 +103,7 @@ def test_a_library_of_another_version_is_not_called(monkeypatch, compiled_path):
     monkeypatch.delenv(library.REFERENCE, raising=False)
     monkeypatch.setattr(compiled, "ABI", compiled.ABI + 1)
     forget()
-    with pytest.warns(FallbackWarning, match="interface version 2 where 3 is needed"):
+    with pytest.warns(FallbackWarning, match="interface version 3 where 4 is needed"):
         assert library.on(CPU) is None
 
 

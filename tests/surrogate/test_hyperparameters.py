@@ -15,13 +15,23 @@ from gpbo.surrogate.hyperparameters import Hyperparameters
 positive = st.floats(min_value=5e-324, allow_nan=False, allow_infinity=False)
 
 
-@given(st.lists(positive, max_size=5), positive, positive)
+count = st.integers(0, 10**6)
+
+
+@given(st.lists(positive, max_size=5), positive, positive, count, count)
 def test_a_round_trip_through_json_keeps_every_bit(
-    lengthscale: list[float], outputscale: float, noise: float
+    lengthscale: list[float], outputscale: float, noise: float, searched: int, fitted: int
 ) -> None:
-    values = Hyperparameters(tuple(lengthscale), outputscale, noise)
+    values = Hyperparameters(tuple(lengthscale), outputscale, noise, searched, fitted)
     text = json.dumps(values.to_dict(), allow_nan=False)
-    assert Hyperparameters.from_dict(json.loads(text)) == values
+    again = Hyperparameters.from_dict(json.loads(text))
+    assert again == values
+    assert (again.searched, again.fitted) == (searched, fitted)
+
+
+def test_numbers_without_counts_were_never_searched_for() -> None:
+    read = Hyperparameters.from_dict({"lengthscale": [1.0], "outputscale": 1.0, "noise": 0.1})
+    assert (read.searched, read.fitted) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +46,9 @@ def test_a_round_trip_through_json_keeps_every_bit(
         {"lengthscale": [1.0], "outputscale": 1.0, "noise": float("nan")},
         {"lengthscale": [None], "outputscale": 1.0, "noise": 1.0},
         {"lengthscale": [1.0], "outputscale": float("inf"), "noise": 1.0},
+        {"lengthscale": [1.0], "outputscale": 1.0, "noise": 1.0, "searched": -1},
+        {"lengthscale": [1.0], "outputscale": 1.0, "noise": 1.0, "fitted": "10"},
+        {"lengthscale": [1.0], "outputscale": 1.0, "noise": 1.0, "fitted": None},
     ],
 )
 def test_what_no_fit_wrote_is_refused(broken: dict[str, Any]) -> None:

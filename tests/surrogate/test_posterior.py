@@ -56,10 +56,10 @@ def test_belief_equals_scikit_learns() -> None:
     ours = GaussianPosterior.build(Data.build(x, y), v)
     kernel = ConstantKernel(1.3) * Matern(length_scale=[0.4, 0.7], nu=2.5)
     theirs = GaussianProcessRegressor(kernel, alpha=1e-3, optimizer=None)
-    theirs.fit(x.numpy(), y.numpy() - ours.mean)
+    theirs.fit(x.numpy(), y.numpy() - ours.constant)
     mean, sd = theirs.predict(new.numpy(), return_std=True)
     found = ours.mean_variance(new)
-    np.testing.assert_allclose(found[0].numpy(), mean + ours.mean, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found[0].numpy(), mean + ours.constant, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found[1].sqrt().numpy(), sd, rtol=1e-7)
 
 
@@ -70,7 +70,7 @@ def test_the_constant_mean_is_the_generalized_least_squares_one() -> None:
     found = GaussianPosterior.build(data, v)
     k = found.lower @ found.lower.mT
     weight = torch.linalg.solve(k, torch.ones(9, dtype=torch.float64))
-    assert found.mean == pytest.approx(float(weight @ (y + 5) / weight.sum()), rel=1e-10)
+    assert found.constant == pytest.approx(float(weight @ (y + 5) / weight.sum()), rel=1e-10)
 
 
 @settings(max_examples=25, deadline=None)
@@ -149,8 +149,8 @@ def test_conditioning_equals_observing_with_the_same_mean(n: int, m: int, seed: 
     whole = torch.cat([belief.x, x])
     cross, prior = (belief.outputscale * _matern(a, whole, belief) for a in (new, whole))
     k = prior + belief.noise * torch.eye(n + m, dtype=torch.float64)
-    rest = torch.cat([belief.residual, y - belief.mean])
-    mean = belief.mean + cross @ torch.linalg.solve(k, rest)
+    rest = torch.cat([belief.residual, y - belief.constant])
+    mean = belief.constant + cross @ torch.linalg.solve(k, rest)
     inner = belief.outputscale * _matern(new, new, belief)
     covariance = inner - cross @ torch.linalg.solve(k, cross.mT)
     found = told.joint(new)
