@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from gpbo.ops import library
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("torch", "gpytorch", "numpy", "scipy", "botorch", "pykeops")
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def describe() -> dict[str, Any]:
@@ -18,9 +24,13 @@ def describe() -> dict[str, Any]:
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": f"{platform.system()} {platform.machine()}",
+        "libc": " ".join(platform.libc_ver()).strip(),
+        "huge_pages": _chosen(HUGE_PAGES),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "gpytorch", "numpy", "scipy")},
+        "packages": {name: number for name in PACKAGES if (number := _version(name))},
+        "instruction_set": _instruction_set(),
         "commit": _commit(),
     }
 
@@ -32,6 +42,27 @@ def _cpu() -> str:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _instruction_set() -> str:
+    """What gpbo's library for the CPU computes with; "torch" where there is none."""
+    compiled = library.on(torch.device("cpu"))
+    return "torch" if compiled is None else compiled.instruction_set()
+
+
+def _chosen(setting: Path) -> str:
+    """The word in brackets in a file of the system; empty where there is no such file."""
+    try:
+        return setting.read_text().partition("[")[2].partition("]")[0]
+    except OSError:
+        return ""
 
 
 def _commit() -> str:
