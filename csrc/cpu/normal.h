@@ -13,15 +13,15 @@ namespace gpbo {
 
 constexpr double kLogRootTwoPi = 0.91893853320467274178;
 constexpr double kRootHalf = 0.70710678118654752440;
-constexpr double kTail = -3.0;  // below: the continued fraction; above, cancellation costs 2 digits
+constexpr double kTail = -5.0;  // below: the continued fraction; above, cancellation costs 3 digits
 
 struct Sloped {
   double value, slope;
 };
 
-// c for t >= 3; so many terms leave 1e-15.
+// c for t >= 5; so many terms leave half a unit in the last place.
 inline double tail_fraction(double t) {
-  const int terms = 12 + static_cast<int>(700.0 / (t * t));
+  const int terms = 9 + static_cast<int>(450.0 / (t * t));
   double rest = t;
   for (int k = terms; k > 1; --k) rest = t + k / rest;
   return 1.0 / rest;

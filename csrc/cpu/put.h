@@ -11,6 +11,8 @@ template <typename T>
 GPBO_HD void stream(T* to, Vec<T> v) {
 #if defined(__AVX512F__)
   _mm512_stream_si512(reinterpret_cast<__m512i*>(to), bits_as<__m512i>(v));
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(to), bits_as<__m256i>(v));
 #else
   store(to, v);
 #endif
@@ -66,10 +68,11 @@ GPBO_HD void turn(const double* from, int stride, double* to, int64_t to_stride)
   const __m256d c = _mm256_loadu_pd(from + 2 * stride), d = _mm256_loadu_pd(from + 3 * stride);
   const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
   const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);
-  _mm256_storeu_pd(to, _mm256_permute2f128_pd(ab0, cd0, 0x20));
-  _mm256_storeu_pd(to + to_stride, _mm256_permute2f128_pd(ab1, cd1, 0x20));
-  _mm256_storeu_pd(to + 2 * to_stride, _mm256_permute2f128_pd(ab0, cd0, 0x31));
-  _mm256_storeu_pd(to + 3 * to_stride, _mm256_permute2f128_pd(ab1, cd1, 0x31));
+  const auto save = [](double* p, __m256d v) { kStream ? stream(p, v) : store(p, v); };
+  save(to, _mm256_permute2f128_pd(ab0, cd0, 0x20));
+  save(to + to_stride, _mm256_permute2f128_pd(ab1, cd1, 0x20));
+  save(to + 2 * to_stride, _mm256_permute2f128_pd(ab0, cd0, 0x31));
+  save(to + 3 * to_stride, _mm256_permute2f128_pd(ab1, cd1, 0x31));
 }
 #else
 constexpr int kTurnRows = 2;
