@@ -6,6 +6,7 @@ known to be gone; one elsewhere counts as alive.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 from pathlib import Path
@@ -29,6 +30,7 @@ def is_gone(worker: dict[str, Any] | None) -> bool:
     return not _exists(pid) or _started(pid) != worker["started"]
 
 
+@functools.cache  # asked for at every trial, and the same as long as this process lives
 def _host() -> str:
     """The machine since its last start."""
     boot = Path("/proc/sys/kernel/random/boot_id")

@@ -6,9 +6,13 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 import gpbo
+
+hypothesis.settings.register_profile("gpbo", deadline=None)  # no test times anything
+hypothesis.settings.load_profile("gpbo")
 
 
 @pytest.fixture

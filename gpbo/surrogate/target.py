@@ -12,10 +12,15 @@ import math
 import sys
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
 from torch import Tensor
 
 from gpbo.errors import ObservationError, explain
+
+Array = NDArray[np.float64]
 
 WHISKER = 1.5  # Tukey's: of the interquartile range, below the first quartile
 FAR = 5.0  # standard deviations of the good half; beyond, the bad half keeps only its order
@@ -66,63 +71,67 @@ def standardize(y: Tensor) -> tuple[Tensor, Target]:
     Source   clipping: Tukey 1977; ranks of the bad half: Vizier's half-rank warping, Song et al.
              2024, arXiv:2408.11527
     """
-    y = y.detach().double()
-    if not bool(torch.isfinite(y).all()):
+    values = y.detach().double().cpu().numpy()
+    if not np.isfinite(values).all():
         raise ObservationError(explain("targets", "a value is not finite"))
-    if y.numel() == 0:
-        return y, Target(0.0, 1.0, (), -math.inf)
-    shift = 4 if float(y.abs().max()) > 2.0**1000 else 0  # differences must not overflow
-    y = torch.ldexp(y, torch.tensor(-shift, device=y.device))
+    targets, target = _standardize(values)
+    return torch.from_numpy(targets).to(y.device), target
+
+
+def _standardize(y: Array) -> tuple[Array, Target]:
+    if y.size == 0:
+        return y.copy(), Target(0.0, 1.0, (), -math.inf)
+    shift = 4 if np.abs(y).max() > 2.0**1000 else 0  # differences must not overflow
+    y = np.ldexp(y, -shift)
     # The least value of the upper half: whatever the offset, and however far the lower half
     # reaches, the differences in the upper half stay exact.
-    origin = y.sort().values[y.numel() // 2]
+    origin = float(np.sort(y)[y.size // 2])
     v, steps, knee = y - origin, [], -math.inf
     for name, tame in (("winsorize", _winsorize), ("half-rank", _half_rank)):
         tamed, bend = tame(v)
         if bend is not None:
             v, knee = tamed, max(knee, bend)
             steps.append(name)
-    size = float(v.abs().max())
+    size = float(np.abs(v).max())
     if size == 0.0:
-        return torch.zeros_like(v), Target(math.ldexp(float(origin), shift), 1.0, (), -math.inf)
+        return np.zeros_like(v), Target(math.ldexp(origin, shift), 1.0, (), -math.inf)
     w = v / size
-    mean = w.mean()
+    mean = float(w.mean())
     sd = _root_mean_square(w - mean)
     target = Target(
-        center=math.ldexp(float(origin) + size * float(mean), shift),
-        scale=max(math.ldexp(size * float(sd), shift), LEAST),
+        center=math.ldexp(origin + size * mean, shift),
+        scale=max(math.ldexp(size * sd, shift), LEAST),
         steps=tuple(steps),
-        exact_above=math.ldexp(float(origin) + knee, shift),
+        exact_above=math.ldexp(origin + knee, shift),
     )
     return (w - mean) / sd, target
 
 
-def _winsorize(v: Tensor) -> tuple[Tensor, float | None]:
+def _winsorize(v: Array) -> tuple[Array, float | None]:
     """v with its low tail clipped, and where; None where nothing is to clip.
 
     Where the middle half is one and the same value there is no scale to clip by.
     """
-    low, high = torch.quantile(v, v.new_tensor([0.25, 0.75])).tolist()
+    low, high = np.quantile(v, [0.25, 0.75]).tolist()
     bound = low - WHISKER * (high - low)
     if high == low or float(v.min()) >= bound:
         return v, None
-    return v.clamp_min(bound), bound
+    return np.maximum(v, bound), bound
 
 
-def _half_rank(v: Tensor) -> tuple[Tensor, float | None]:
+def _half_rank(v: Array) -> tuple[Array, float | None]:
     """v with its lower half, v < 0, as normal quantiles, and 0; None where it is near enough."""
     bad = v < 0
     spread = _root_mean_square(v[~bad])
-    if float(-v.min()) <= FAR * float(spread) or float(spread) == 0.0:
+    if -float(v.min()) <= FAR * spread or spread == 0.0:
         return v, None
-    _, which, counts = torch.unique(v, return_inverse=True, return_counts=True)
-    counts = counts.to(v.dtype)
-    middle = counts.cumsum(0) - 0.5 * counts  # of each value's ranks
-    quantile = torch.special.ndtri(middle / v.numel())[which]
-    return torch.where(bad, spread * quantile, v), 0.0
+    _, which, counts = np.unique(v, return_inverse=True, return_counts=True)
+    middle = counts.cumsum() - 0.5 * counts  # of each value's ranks
+    quantile = ndtri(middle / v.size)[which]
+    return np.where(bad, spread * quantile, v), 0.0
 
 
-def _root_mean_square(v: Tensor) -> Tensor:
+def _root_mean_square(v: Array) -> float:
     """sqrt(mean(v^2)) of any finite numbers, without overflow or underflow."""
-    size = v.abs().max().clamp_min(LEAST)
-    return size * (v / size).square().mean().sqrt()
+    size = max(float(np.abs(v).max()), LEAST)
+    return size * math.sqrt(float(np.square(v / size).mean()))
