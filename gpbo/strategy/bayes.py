@@ -21,9 +21,10 @@ from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy
 from gpbo.strategy.belief import Belief, believe
-from gpbo.strategy.device import check_device, choose, one_thread
+from gpbo.strategy.device import check_device, choose, most_rows, one_thread
 from gpbo.strategy.random import Fresh
 from gpbo.strategy.sobol import sobol_points
+from gpbo.surrogate.base import Surrogate
 
 BASE_SAMPLES = 128  # of what pending trials may turn out to be
 # Shares of the learned noise that count as noise, in turn. Without any, proposals repeat the best
@@ -43,16 +44,21 @@ class Bayes(Strategy):
             Sobol points, with a warning and a note in the provenance
     budget  how many trials the study will have, if known: a small one starts on fewer points
     start   how many trials come before the first model; None: a number that suits the space
+    surrogate  what models the objective: a Surrogate, a GPyTorch kernel, or a function that makes
+            one for d, the number of encoded columns; None: a Gaussian process
 
     Raises   DeviceError  if the device does not exist
+             TypeError    if the surrogate is none
     """
 
     device: str = "auto"
     budget: int | None = None
     start: int | None = None
+    surrogate: Any = None
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        object.__setattr__(self, "surrogate", _surrogate(self.surrogate))
 
     @property
     def name(self) -> str:
@@ -84,7 +90,7 @@ class Bayes(Strategy):
         with one_thread():
             for device, _ in self._devices(history):
                 try:
-                    belief = believe(history, 0, device, _memory(history))
+                    belief = self._believe(history, 0, device)
                     return complete[int(belief.means().argmax())].params
                 except TROUBLE as error:
                     _warn(f"recommend: the model failed on {device} ({error}); trying the next")
@@ -108,13 +114,19 @@ class Bayes(Strategy):
         fallback: str | None = None
         for device, name in self._devices(history):
             try:
-                belief = believe(history, seed, device, _memory(history))
+                belief = self._believe(history, seed, device)
+                fallback = fallback or _left_out(belief, history)
                 return self._maximize(history, belief, before, n, seed, name, fallback)
             except TROUBLE as error:
                 fallback = f"the model failed on {name}: {type(error).__name__}: {error}"
                 _warn(f"ask: {fallback}; falling back")
         proposals = self._start(history, len(before) + n, seed)[len(before) :]
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
+
+    def _believe(self, history: History, seed: int, device: torch.device) -> Belief:
+        return believe(
+            history, seed, device, _memory(history), self.surrogate, most=most_rows(device)
+        )
 
     def _devices(self, history: History) -> Iterator[tuple[torch.device, str]]:
         device = choose(self.device, len(history))
@@ -136,8 +148,7 @@ class Bayes(Strategy):
         rows = np.array([history.space.to_row(p.params) for p in before])
         rows = rows.reshape(len(before), len(history.space.leaves))
         pending = torch.cat([belief.pending, belief.pending.new_tensor(rows)])
-        lengthscale = belief.tried.new_tensor(belief.values.memory["lengthscale"])
-        situation = Situation(belief.tried, belief.quality, pending, lengthscale)
+        situation = Situation(belief.tried, belief.quality, pending, _lengthscale(belief))
         rng = generator(seed, "maximize", len(history))
         best = float(belief.means().max())
         beside = len(pending) + n - 1  # points that others are chosen beside
@@ -187,6 +198,35 @@ def _memory(history: History) -> Mapping[str, Any] | None:
         if memory is not None:
             return dict(memory)
     return None
+
+
+def _left_out(belief: Belief, history: History) -> str | None:
+    """What to say where the memory was too small for a model of every trial."""
+    if belief.observations == len(history.complete):
+        return None
+    said = f"the model is of {belief.observations} of {len(history.complete)} trials: memory"
+    _warn(f"ask: {said}")
+    return said
+
+
+def _surrogate(spec: Any) -> Surrogate | None:
+    """The surrogate that a setting means; None: the default.
+
+    Raises   TypeError  if it means none
+    """
+    if spec is None or isinstance(spec, Surrogate):
+        return spec
+    from gpbo.surrogate.custom import CustomSurrogate  # imported here: it needs GPyTorch
+
+    return CustomSurrogate.from_kernel(spec)
+
+
+def _lengthscale(belief: Belief) -> Tensor | None:
+    """The lengthscale of each coordinate, where the surrogate remembers one for each."""
+    found = belief.values.memory.get("lengthscale")
+    if not isinstance(found, list) or len(found) != belief.domain.p:
+        return None
+    return belief.tried.new_tensor(found)
 
 
 def _warn(message: str) -> None:

@@ -20,7 +20,7 @@ from gpbo.maximizer import Domain
 from gpbo.seeding import generator
 from gpbo.space import Space
 from gpbo.space.encode import describe
-from gpbo.surrogate.base import Fitted, Posterior
+from gpbo.surrogate.base import Fitted, Posterior, Surrogate
 from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
 from gpbo.surrogate.prior import label_priors
@@ -42,6 +42,7 @@ class Belief:
     values: Fitted  # of the objective, as targets
     success: Fitted | None  # of labels, 1 where a trial succeeded; None where all did
     target: Target
+    observations: int  # that the objective's model has seen
     noise: float  # variance that one more observation would have, as a target
     sign: float  # -1 where the user minimizes
 
@@ -84,9 +85,18 @@ def domain_of(space: Space, device: torch.device) -> Domain:
 
 
 def believe(
-    history: History, seed: int, device: torch.device, memory: Mapping[str, Any] | None
+    history: History,
+    seed: int,
+    device: torch.device,
+    memory: Mapping[str, Any] | None,
+    surrogate: Surrogate | None = None,
+    most: int | None = None,
 ) -> Belief:
     """Fit to everything in the history; `memory` is an earlier belief's, to start from.
+
+    `surrogate` is what models the objective: by default a Gaussian process. Whether a trial
+    succeeds is always modeled by one, with the priors that labels need. Of more than `most` trials
+    of a kind, a model sees so many: the better half of them, and others at random.
 
     Needs    at least one complete trial
     Raises   what the fit raises
@@ -108,16 +118,24 @@ def believe(
     sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
     noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
 
-    gp = GaussianProcess(groups=domain.groups)
+    model = surrogate or GaussianProcess(groups=domain.groups)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
-    values = gp.fit(domain.embed(good), y, rng, noise=noise, warm=memory.get("values"))
+    kept = _kept(y, most, generator(seed, "kept", len(history)))
+    values = model.fit(
+        domain.embed(good[kept]),
+        y[kept],
+        rng,
+        noise=None if noise is None else noise[kept],
+        warm=memory.get("values"),
+    )
     success = None
     if failed:
         labels = numbers([1.0] * len(complete) + [0.0] * len(failed))
         rng = generator(seed, "fit success", len(history))
         gp = GaussianProcess(groups=domain.groups, priors=label_priors(domain.p))
-        success = gp.fit(domain.embed(tried), labels, rng, warm=memory.get("success"))
+        part = _kept(-labels, most, generator(seed, "kept labels", len(history)))
+        success = gp.fit(domain.embed(tried[part]), labels[part], rng, warm=memory.get("success"))
     return Belief(
         domain=domain,
         tried=tried,
@@ -126,8 +144,24 @@ def believe(
         values=values,
         success=success,
         target=target,
+        observations=len(kept),
         noise=max(
-            float(values.memory["noise"] if noise is None else noise.nanmedian()), LEAST_NOISE
+            float(values.memory.get("noise", 0.0) if noise is None else noise.nanmedian()),
+            LEAST_NOISE,
         ),
         sign=sign,
     )
+
+
+def _kept(y: Tensor, most: int | None, rng: np.random.Generator) -> Tensor:
+    """Which observations a model is made of, in their order: (k,).
+
+    Shapes   y (n,), larger is better
+    """
+    n = len(y)
+    if most is None or n <= most:
+        return torch.arange(n, device=y.device)
+    order = y.argsort(descending=True, stable=True).cpu().numpy()
+    best, others = order[: most // 2], order[most // 2 :]
+    drawn = rng.choice(others, most - len(best), replace=False)
+    return torch.from_numpy(np.sort(np.concatenate([best, drawn]))).to(y.device)

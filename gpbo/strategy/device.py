@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from gpbo.errors import DeviceError, explain
 
+# Numbers of n x n that live at once in a fit (the covariance, its factor, the factor's inverse, and
+# what torch makes on the way), and the share of the free memory that they may take.
+SQUARES, SHARE = 6, 0.5
 GPU_FROM = 500  # observations; an estimate from the flops of a fit, to be replaced by measurement
 
 
@@ -43,6 +48,24 @@ def choose(device: str, observations: int) -> torch.device:
     if observations >= GPU_FROM and torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("cpu")
+
+
+def most_rows(device: torch.device) -> int:
+    """How many observations a model can have in the memory that is free on a device."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        free = _free_memory()
+    return int(math.sqrt(SHARE * free / (8 * SQUARES)))
+
+
+def _free_memory() -> int:
+    """Bytes that this machine has left; where it does not say, 4 GiB."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration, ValueError):
+        return 4 << 30
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class GaussianPosterior(Posterior):
     @cached_property
     def inverse_lower(self) -> Tensor:
         """L^-1, with zeros above its diagonal: (n, n)."""
-        return solve_lower(self.lower, torch.eye(len(self.x), dtype=self.x.dtype)).contiguous()
+        return solve_lower(self.lower, torch.eye(len(self.x)).to(self.x)).contiguous()
 
     def given(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the belief consists of when the function itself is known to be one of S at x.
@@ -102,7 +102,7 @@ class GaussianPosterior(Posterior):
             below, corner = factor[n:, :n], factor[n:, n:]
             inverse = factor.new_zeros(n + m, n + m)
             inverse[:n, :n] = self.inverse_lower
-            inverse[n:, n:] = solve_lower(corner, torch.eye(m, dtype=factor.dtype))
+            inverse[n:, n:] = solve_lower(corner, torch.eye(m).to(factor))
             inverse[n:, :n] = -inverse[n:, n:] @ below @ self.inverse_lower
             residual = torch.cat(
                 [self.residual.expand(len(values), n), values - self.constant], 1
