@@ -347,7 +347,7 @@ def test_a_model_that_dies_falls_back_to_sobol_and_says_so(
 ) -> None:
     opt = told(6)
 
-    def die(*args: Any) -> None:
+    def die(*args: Any, **settings: Any) -> None:
         raise error
 
     monkeypatch.setattr(module, "believe", die)
