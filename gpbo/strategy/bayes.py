@@ -124,9 +124,8 @@ class Bayes(Strategy):
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
 
     def _believe(self, history: History, seed: int, device: torch.device) -> Belief:
-        return believe(
-            history, seed, device, _memory(history), self.surrogate, most=most_rows(device)
-        )
+        most = most_rows(device, len(history))
+        return believe(history, seed, device, _memory(history), self.surrogate, most)
 
     def _devices(self, history: History) -> Iterator[tuple[torch.device, str]]:
         device = choose(self.device, len(history))

@@ -107,6 +107,8 @@ def believe(
     rows = history.rows
 
     def points(numbers: list[int]) -> Tensor:
+        if not numbers:
+            return torch.empty(0, domain.p, dtype=torch.float64, device=device)
         return domain.snap(torch.tensor(rows[numbers], dtype=torch.float64, device=device))
 
     def numbers(values: list[float]) -> Tensor:
@@ -121,7 +123,7 @@ def believe(
     model = surrogate or GaussianProcess(groups=domain.groups)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
-    kept = _kept(y, most, generator(seed, "kept", len(history)))
+    kept = _kept(y, most, seed, len(history))
     values = model.fit(
         domain.embed(good[kept]),
         y[kept],
@@ -134,7 +136,7 @@ def believe(
         labels = numbers([1.0] * len(complete) + [0.0] * len(failed))
         rng = generator(seed, "fit success", len(history))
         gp = GaussianProcess(groups=domain.groups, priors=label_priors(domain.p))
-        part = _kept(-labels, most, generator(seed, "kept labels", len(history)))
+        part = _kept(-labels, most, seed, len(history))
         success = gp.fit(domain.embed(tried[part]), labels[part], rng, warm=memory.get("success"))
     return Belief(
         domain=domain,
@@ -153,7 +155,7 @@ def believe(
     )
 
 
-def _kept(y: Tensor, most: int | None, rng: np.random.Generator) -> Tensor:
+def _kept(y: Tensor, most: int | None, seed: int, number: int) -> Tensor:
     """Which observations a model is made of, in their order: (k,).
 
     Shapes   y (n,), larger is better
@@ -163,5 +165,5 @@ def _kept(y: Tensor, most: int | None, rng: np.random.Generator) -> Tensor:
         return torch.arange(n, device=y.device)
     order = y.argsort(descending=True, stable=True).cpu().numpy()
     best, others = order[: most // 2], order[most // 2 :]
-    drawn = rng.choice(others, most - len(best), replace=False)
+    drawn = generator(seed, "kept", number).choice(others, most - len(best), replace=False)
     return torch.from_numpy(np.sort(np.concatenate([best, drawn]))).to(y.device)

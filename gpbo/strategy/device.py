@@ -15,6 +15,7 @@ from gpbo.errors import DeviceError, explain
 # Numbers of n x n that live at once in a fit (the covariance, its factor, the factor's inverse, and
 # what torch makes on the way), and the share of the free memory that they may take.
 SQUARES, SHARE = 6, 0.5
+ALWAYS = 2000  # observations that fit anywhere: 0.2 GB
 GPU_FROM = 500  # observations; an estimate from the flops of a fit, to be replaced by measurement
 
 
@@ -50,13 +51,15 @@ def choose(device: str, observations: int) -> torch.device:
     return torch.device("cpu")
 
 
-def most_rows(device: torch.device) -> int:
-    """How many observations a model can have in the memory that is free on a device."""
+def most_rows(device: torch.device, n: int) -> int:
+    """How many of n observations a model can have in the memory that is free on a device."""
+    if n <= ALWAYS:
+        return n
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     else:
         free = _free_memory()
-    return int(math.sqrt(SHARE * free / (8 * SQUARES)))
+    return max(ALWAYS, int(math.sqrt(SHARE * free / (8 * SQUARES))))
 
 
 def _free_memory() -> int:
