@@ -15,7 +15,7 @@ from typing import Any
 
 def this_worker() -> dict[str, Any]:
     """This process in JSON terms, told apart from a later one with the same process number."""
-    return {"host": _host(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return dict(_worker(os.getpid()))
 
 
 def is_gone(worker: dict[str, Any] | None) -> bool:
@@ -30,7 +30,12 @@ def is_gone(worker: dict[str, Any] | None) -> bool:
     return not _exists(pid) or _started(pid) != worker["started"]
 
 
-@functools.cache  # asked for at every trial, and the same as long as this process lives
+@functools.cache  # asked for at every trial; a forked child has another number
+def _worker(pid: int) -> dict[str, Any]:
+    return {"host": _host(), "pid": pid, "started": _started(pid)}
+
+
+@functools.cache  # the same as long as this process lives
 def _host() -> str:
     """The machine since its last start."""
     boot = Path("/proc/sys/kernel/random/boot_id")

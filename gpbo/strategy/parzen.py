@@ -94,23 +94,22 @@ class Parzen:
             np.ones_like(active) if joint else active
         )
         self._weights = mixed / mixed.sum(0)  # (K, p); in a joint mixture all columns are equal
-        sizes = [len(axis.levels) for axis in axes]
         self._tables = {
             j: _table(rows[:, j], axis, prior_weight)
             for j, axis in enumerate(axes)
             if axis.category
         }
-        self._levels = [j for j, axis in enumerate(axes) if sizes[j] and not axis.category]
-        self._continuous = [j for j, size in enumerate(sizes) if not size]
-        # Of a normal kernel: center, 1 / width (0: uniform), and the logarithm of its mass.
+        numeric = [j for j in range(len(axes)) if j not in self._tables]
+        # Normal kernels (K, p): center, 1 / width (0: uniform), the mass below 0 and that in [0, 1].
         self._center = np.where(active, np.pad(rows, ((0, 1), (0, 0)), constant_values=0.5), 0.5)
         self._narrow = np.zeros(active.shape)
-        numeric = self._levels + self._continuous
-        with np.errstate(invalid="ignore"):
-            self._narrow[:-1, numeric] = np.nan_to_num(1 / widths(rows[:, numeric]))
-        self._low = ndtr(-self._center * self._narrow)
-        mass = ndtr((1 - self._center) * self._narrow) - self._low
-        self._mass = np.where(self._narrow > 0, mass, 1.0)
+        self._narrow[:-1, numeric] = np.nan_to_num(1 / widths(rows[:, numeric]))
+        self._below = ndtr(-self._center * self._narrow)
+        mass = ndtr((1 - self._center) * self._narrow) - self._below
+        normal = self._narrow > 0
+        self._mass = np.where(normal, mass, 1.0)
+        scale = np.where(normal, self._narrow / (self._mass * math.sqrt(2 * math.pi)), 1.0)
+        self._log_scale = np.log(scale)
 
     def draw(self, rng: np.random.Generator, m: int) -> Array:
         """m rows from the density.
@@ -122,7 +121,7 @@ class Parzen:
         quantile = rng.random((m, len(self._axes)))
         narrow = self._narrow[k, columns]
         flat = narrow == 0
-        z = ndtri(self._low[k, columns] + quantile * self._mass[k, columns])
+        z = ndtri(self._below[k, columns] + quantile * self._mass[k, columns])
         width = 1 / np.where(flat, 1.0, narrow)
         X = np.where(flat, quantile, self._center[k, columns] + z * width).clip(0.0, 1.0)
         for j, axis in enumerate(self._axes):
@@ -150,41 +149,39 @@ class Parzen:
 
         Shapes   X (m, p) -> (m,) if joint, else (m, p)
         """
-        log_kernel = self._log_kernels(X)
-        if self._joint:
-            return _log_mix(log_kernel.sum(2), self._weights[:, 0])
-        each = [_log_mix(log_kernel[:, :, j], w) for j, w in enumerate(self._weights.T)]
-        return np.stack(each, axis=1)
+        if not self._joint:
+            each = [self._log_kernels(X[:, j], j) for j in range(len(self._axes))]
+            return np.stack([_log_mix(e, w) for e, w in zip(each, self._weights.T, strict=True)], 1)
+        log_kernel = np.zeros((len(X), len(self._weights)))
+        for j in range(len(self._axes)):
+            log_kernel += self._log_kernels(X[:, j], j)
+        return _log_mix(log_kernel, self._weights[:, 0])
 
-    def _log_kernels(self, X: Array) -> Array:
-        """Shapes   X (m, p) -> (m, K, p)"""
-        out = np.zeros((len(X), *self._center.shape))
-        c = self._continuous
-        if c:
-            center, narrow, mass = self._center[:, c], self._narrow[:, c], self._mass[:, c]
-            with np.errstate(divide="ignore"):
-                scale = np.log(narrow / (mass * math.sqrt(2 * math.pi)))
-            z = (X[:, None, c] - center) * narrow
-            out[:, :, c] = np.where(narrow > 0, scale - 0.5 * z * z, 0.0)
-        for j in self._levels:
-            out[:, :, j] = self._log_intervals(X[:, j], j)
-        for j, table in self._tables.items():
-            out[:, :, j] = np.log(table)[:, self._axes[j].position(X[:, j])].T
-        out[np.broadcast_to(np.isnan(X)[:, None, :], out.shape)] = 0.0
-        return out
+    def _log_kernels(self, x: Array, j: int) -> Array:
+        """The logarithm of each kernel at coordinates of leaf j, 0 where inactive: (m,) -> (m, K)."""
+        axis = self._axes[j]
+        if not len(axis.levels):
+            z = (x[:, None] - self._center[:, j]) * self._narrow[:, j]
+            out = self._log_scale[:, j] - 0.5 * z * z
+        else:
+            k, which = np.unique(axis.position(x), return_inverse=True)
+            log_mass = (
+                self._log_mass(k, j) if j not in self._tables else np.log(self._tables[j][:, k]).T
+            )
+            out = log_mass[which]
+        return np.where(np.isnan(x)[:, None], 0.0, out) if axis.parent >= 0 else out
 
-    def _log_intervals(self, x: Array, j: int) -> Array:
-        """The logarithm of the mass that each kernel gives to the intervals around x: (m, K)."""
+    def _log_mass(self, k: npt.NDArray[np.intp], j: int) -> Array:
+        """The logarithm of the mass that each kernel gives to intervals of leaf j: (m,) -> (m, K)."""
         center, narrow, edges = self._center[:, j], self._narrow[:, j], self._axes[j].edges
-        k, which = np.unique(self._axes[j].position(x), return_inverse=True)
         low = (edges[k][:, None] - center) * narrow
         high = (edges[k + 1][:, None] - center) * narrow
         right = low > 0  # differences are taken in the left tail, where they are exact
         low, high = np.where(right, -high, low), np.where(right, -low, high)
-        with np.errstate(divide="ignore"):  # the mass may be 0 in float64: the prior's never is
+        uniform = np.log(np.diff(edges)[k])[:, None]
+        with np.errstate(divide="ignore"):  # the mass may be 0 in float64; the prior's never is
             inside = np.log(ndtr(high) - ndtr(low)) - np.log(self._mass[:, j])
-        uniform = np.log(np.diff(edges))[k][:, None]
-        return np.where(narrow > 0, inside, uniform)[which]
+        return np.where(narrow > 0, inside, uniform)
 
 
 def widths(rows: Array) -> Array:

@@ -50,8 +50,9 @@ class CustomSurrogate(Surrogate):
     ways (buffers, frozen parameters) stays as the function made it.
 
     Shapes   model: x (n, d), y (n,) -> an ExactGP without batch dimensions
-    Needs    the function gives the same model each time; y is standardized, so no transform of
-             outcomes is needed
+    Needs    the function gives the same model each time; it may take torch's random numbers, which
+             are seeded for it. x is in the unit cube, y standardized: transforms of outcomes are
+             passed over
     Raises   TypeError  if it is no such function
     """
 
@@ -175,7 +176,9 @@ def _module(name: str, spec: Any, d: int) -> Any:
 
 def _make(factory: Callable[[Tensor, Tensor], ExactGP], data: Data) -> ExactGP:
     """The model in float64 on the device of the data, a copy of its own, looked at once."""
-    made = factory(data.x, data.y)
+    with torch.random.fork_rng(devices=[]):  # many modules begin with random weights
+        torch.default_generator.manual_seed(0)
+        made = factory(data.x, data.y)
     if not isinstance(made, ExactGP):
         raise TypeError(
             explain("surrogate", "the function made no model", made, expected="an ExactGP")

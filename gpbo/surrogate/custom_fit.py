@@ -35,6 +35,7 @@ Model = gpytorch.models.ExactGP
 # searches, which also have the best of all before, start from one. GPyTorch takes milliseconds for
 # one value and gradient, and a start some 30 of them.
 DRAWS, BUDGET = 4, 400
+GRID = 1024  # sizes that a draw may have, over 18 decades: 4 % apart
 GROWTH = 1.1  # of the data, but more than one observation, after which all starts are tried again
 # Past this a number is as good as infinite to every transform, and infinity has no slope.
 FAR = 1e6
@@ -278,7 +279,7 @@ def _draw(prior: gpytorch.priors.Prior, like: Tensor, rng: np.random.Generator) 
     u = torch.from_numpy(rng.random(tuple(like.shape))).to(like)
     if prior.event_shape:
         return None
-    size = torch.linspace(math.log(1e-9), math.log(1e9), 4096).to(like).exp()
+    size = torch.logspace(-9, 9, GRID, dtype=like.dtype, device=like.device)
     grid = torch.cat([-size.flip(0), size])
     points = grid.reshape(-1, *[1] * like.ndim).expand(-1, *like.shape)
     try:

@@ -41,7 +41,7 @@ def box(groups, low=-12.0, high=8.0):
 
 def observations(points, n, d, seed=0):
     x = points(n, d, seed=seed)
-    y = torch.sin(5 * x.sum(-1)) + 0.1 * points(n, seed=seed + 1)
+    y = torch.sin(2 * x.mean(-1)) + 0.1 * points(n, seed=seed + 1)
     return x, (y - y.mean()) / y.std() if n > 1 else y
 
 
@@ -56,7 +56,7 @@ def test_it_ends_where_the_python_search_ends(points, n, known, groups):
     where = None if groups is None else torch.tensor(groups)
     model, data = model_of(x, y, noise, where)
     lower, upper = box(data.n_groups)
-    start = points(3, data.n_groups + 2, seed=9, low=-1.0)
+    start = points(3, data.n_groups + 2, seed=9, low=-0.5, high=0.5)
     found = climb(model, start, lower, upper, stop=TIGHT, jitters=JITTERS)
     target = LogPosterior(data, default_priors(data.n_groups))
 

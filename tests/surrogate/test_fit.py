@@ -151,7 +151,7 @@ def test_between_thorough_fits_only_the_last_one_is_followed() -> None:
     assert (near.starts, counts(second)) == (1, (30, 32))
     assert near.evaluations < cold.evaluations / 3
     third, far = fitted(x, y, warm=second)
-    assert far.starts == cold.starts + 1
+    assert 1 < far.starts < cold.starts
     assert counts(third) == (34, 34)
     _, fewer = fitted(x[:29], y[:29], warm=first)  # not a later state of the same study
     assert fewer.starts > 1
@@ -170,15 +170,14 @@ def test_with_many_observations_the_numbers_are_kept_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MANY", 99)
+    monkeypatch.setattr(module, "SOME", 50)
     x, y = problem(104, 3)
     first, _ = fitted(x[:100], y[:100])
     same, kept = fitted(x[:101], y[:101], warm=first)
     assert same == first
     assert counts(same) == (100, 100)
-    assert (kept.starts, kept.iterations, kept.evaluations) == (0, 0, 1)
-    data = Data.build(x[:101], y[:101])
-    value = LogPosterior(data, default_priors(3))(encode(first, x).unsqueeze(0)).value
-    assert kept.log_posterior == pytest.approx(float(value), rel=1e-12)
+    assert (kept.starts, kept.iterations, kept.evaluations) == (0, 0, 0)
+    assert kept.to_dict()["log_posterior"] is None
     moved, report = fitted(x, y, warm=same)
     assert (report.starts, counts(moved)) == (1, (100, 104))
     assert moved != first
