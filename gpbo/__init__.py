@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gpbo.strategy.grid import Grid as Grid
     from gpbo.strategy.random import Random as Random
     from gpbo.strategy.sobol import Sobol as Sobol
+    from gpbo.strategy.tpe import TPE as TPE
     from gpbo.trial import Trial as Trial
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ _HOMES = {
     "gpbo.strategy.grid": ("Grid",),
     "gpbo.strategy.random": ("Random",),
     "gpbo.strategy.sobol": ("Sobol",),
+    "gpbo.strategy.tpe": ("TPE",),
     "gpbo.trial": ("Trial",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

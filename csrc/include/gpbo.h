@@ -162,10 +162,10 @@ typedef struct gpbo_fit {
 GPBO_API int gpbo_cpu_fit(int kernel, const gpbo_pairs* pairs, const gpbo_fit* fit, int threads);
 
 /* A Gaussian belief after n observations: with k = outputscale * kernel(x, points),
- *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2, but at least `least`
- * points (n, d), lengthscale (d), inverse (n, n): the inverse of the covariance's lower Cholesky
- * factor, with zeros above the diagonal; weights (samples, n): a row for each way in which pending
- * trials may turn out. All dense float64. */
+ *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2, but at least
+ * `least` points (n, d), lengthscale (d), inverse (n, n): the inverse of the covariance's lower
+ * Cholesky factor, with zeros above the diagonal; weights (samples, n): a row for each way in which
+ * pending trials may turn out. All dense float64. */
 typedef struct gpbo_belief {
   int64_t n, samples;
   const double *points, *lengthscale, *inverse, *weights;

@@ -84,7 +84,7 @@ def _import_torch(found: Findings) -> Any:
     except Exception as error:  # whatever a broken installation throws
         found.problem(
             f"the model cannot be loaded: {type(error).__name__}: {error}",
-            "reinstall torch and gpytorch; until then use strategy random, grid or sobol",
+            "reinstall torch and gpytorch; until then use strategy tpe, random, grid or sobol",
         )
         return None
     return torch

@@ -1,7 +1,7 @@
 """Parzen densities over the rows of a space: mixtures of kernels, one kernel for each trial.
 
-A row is what `Space.to_row` makes: one coordinate in [0, 1] for each leaf, nan where it is inactive.
-A kernel is a product over leaves: a normal density cut to [0, 1] for a continuous leaf, the mass
+A row is what `Space.to_row` makes: one coordinate in [0, 1] for each leaf, nan where inactive. A
+kernel is a product over leaves: a normal density cut to [0, 1] for a continuous leaf, the mass
 that it gives to a value's interval for an ordered one, a table for a category. Where a trial has no
 coordinate its kernel is uniform, and where a row has none the factor is 1. So a mixture is a
 density over the whole tree of a nested space: branches are drawn and weighed with all the rest.
@@ -26,7 +26,7 @@ from gpbo.space.encode import MANY_LEVELS
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
-NARROWEST = 0.01  # of the range, and 1 / (K + 1) where that is more (hyperopt, Optuna)
+NARROWEST = 0.05  # of the range
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Parzen:
             if axis.category
         }
         numeric = [j for j in range(len(axes)) if j not in self._tables]
-        # Normal kernels (K, p): center, 1 / width (0: uniform), the mass below 0 and that in [0, 1].
+        # Normal kernels (K, p): center, 1 / width (0: uniform), the mass below 0, that in [0, 1].
         self._center = np.where(active, np.pad(rows, ((0, 1), (0, 0)), constant_values=0.5), 0.5)
         self._narrow = np.zeros(active.shape)
         self._narrow[:-1, numeric] = np.nan_to_num(1 / widths(rows[:, numeric]))
@@ -158,7 +158,7 @@ class Parzen:
         return _log_mix(log_kernel, self._weights[:, 0])
 
     def _log_kernels(self, x: Array, j: int) -> Array:
-        """The logarithm of each kernel at coordinates of leaf j, 0 where inactive: (m,) -> (m, K)."""
+        """Logarithms of all kernels at coordinates of leaf j, 0 where inactive: (m,) -> (m, K)."""
         axis = self._axes[j]
         if not len(axis.levels):
             z = (x[:, None] - self._center[:, j]) * self._narrow[:, j]
@@ -172,7 +172,7 @@ class Parzen:
         return np.where(np.isnan(x)[:, None], 0.0, out) if axis.parent >= 0 else out
 
     def _log_mass(self, k: npt.NDArray[np.intp], j: int) -> Array:
-        """The logarithm of the mass that each kernel gives to intervals of leaf j: (m,) -> (m, K)."""
+        """Logarithms of the mass of intervals of leaf j in all kernels: (m,) -> (m, K)."""
         center, narrow, edges = self._center[:, j], self._narrow[:, j], self._axes[j].edges
         low = (edges[k][:, None] - center) * narrow
         high = (edges[k + 1][:, None] - center) * narrow
@@ -199,11 +199,9 @@ def widths(rows: Array) -> Array:
     gap[1:-1] = np.diff(ordered, axis=0)
     found = np.fmax(gap[:-1], gap[1:])
     alone = np.fmax(ordered, 1 - ordered)
-    count = (~np.isnan(rows)).sum(0)
-    found = np.where(count == 1, alone, found)
-    floor = np.maximum(NARROWEST, 1 / (count + 2))
+    found = np.where((~np.isnan(rows)).sum(0) == 1, alone, found)
     out = np.empty_like(found)
-    np.put_along_axis(out, order, np.clip(found, floor, 1.0), axis=0)
+    np.put_along_axis(out, order, np.maximum(found, NARROWEST), axis=0)
     return np.where(np.isnan(rows), np.nan, out)
 
 

@@ -61,11 +61,14 @@ class TPE(Strategy):
     def name(self) -> str:
         return "tpe"
 
+    def count(self, ended: int) -> int:
+        """How many trials are good, of so many that ended."""
+        return min(math.ceil(round(self.gamma * ended, 9)), MOST_GOOD)
+
     def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
         fresh = Fresh(history)
-        ended = len(history.complete) + len(history.failed)
         made: list[dict[str, Any]] = []
-        model = None if ended < self.start else _Model(self, history)
+        model = None if _ended(history) < self.start else _Model(self, history)
         for number in range(len(history), len(history) + n):
             rng = generator(seed, "tpe", number)
             why = {"phase": "start"} if model is None else model.choose(fresh, rng)
@@ -83,9 +86,7 @@ class _Model:
 
         self._tpe, self._history = tpe, history
         self._axes = axes_of(history.space)
-        ended = len(history.complete) + len(history.failed)
-        count = min(math.ceil(tpe.gamma * ended), MOST_GOOD)
-        self._share = goodness(history, count)
+        self._share = goodness(history, tpe.count(_ended(history)))
         good = self._share > 0
         self._good = self._density(history.rows[good], self._share[good])
 
@@ -103,7 +104,7 @@ class _Model:
                 active = ~np.isnan(space.to_row(fresh.params[-1]))
                 total = ratio[k] if ratio.ndim == 1 else ratio[k][active].sum()
                 return {"phase": "model", "log_ratio": float(total)}
-        return {"phase": "model", "log_ratio": None}
+        return {"phase": "model", "log_ratio": None, "fallback": "no candidate was new: random"}
 
     def _bad(self, fresh: Fresh) -> Parzen:
         """The density of all that is not good, of pending points, and of those chosen just now."""
@@ -118,6 +119,10 @@ class _Model:
         from gpbo.strategy.parzen import Parzen
 
         return Parzen(self._axes, rows, weights, self._tpe.prior_weight, self._tpe.multivariate)
+
+
+def _ended(history: History) -> int:
+    return history.count("complete") + history.count("failed")
 
 
 def goodness(history: History, count: int) -> Array:

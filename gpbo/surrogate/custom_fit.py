@@ -29,8 +29,6 @@ from gpbo.surrogate.custom_posterior import observed
 from gpbo.surrogate.evidence import Data, Evidence
 from gpbo.surrogate.fit import SETTINGS, FitReport
 
-Model = gpytorch.models.ExactGP
-
 # Draws to start a first search from: DRAWS, or BUDGET / n where that is fewer, at least one; later
 # searches, which also have the best of all before, start from one. GPyTorch takes milliseconds for
 # one value and gradient, and a start some 30 of them.
@@ -40,7 +38,8 @@ GROWTH = 1.1  # of the data, but more than one observation, after which all star
 # Past this a number is as good as infinite to every transform, and infinity has no slope.
 FAR = 1e6
 # What a model may say of parameters that make no sense to it: the search steps back from there.
-NUMERICAL = (ArithmeticError, NanError, NotPSDError, torch.linalg.LinAlgError)
+LinAlgError = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # torch does not list it
+NUMERICAL = (ArithmeticError, NanError, NotPSDError, LinAlgError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ class Row:
     constrained: Tensor
 
     @classmethod
-    def of(cls, model: Model, like: Tensor) -> Row:
+    def of(cls, model: gpytorch.models.ExactGP, like: Tensor) -> Row:
         """The row of a model, with bounds on the device of `like`."""
         found = [
             (name, parameter, constraint)
@@ -85,13 +84,13 @@ class Row:
         """Give the model these parameters; row (p,)."""
         with torch.no_grad():
             sizes = [parameter.numel() for parameter in self.parameters]
-            for parameter, part in zip(self.parameters, row.split(sizes), strict=True):
+            for parameter, part in zip(self.parameters, torch.split(row, sizes), strict=True):
                 parameter.copy_(part.view_as(parameter))
 
     def to_dict(self, row: Tensor) -> dict[str, Any]:
         """JSON values by name; `from_dict` gives back equal bits."""
         sizes = [parameter.numel() for parameter in self.parameters]
-        parts = zip(self.names, self.parameters, row.split(sizes), strict=True)
+        parts = zip(self.names, self.parameters, torch.split(row, sizes), strict=True)
         return {name: part.view_as(parameter).tolist() for name, parameter, part in parts}
 
     def from_dict(self, values: object) -> Tensor | None:
@@ -117,7 +116,7 @@ class ModelLogPosterior:
     Needs    nan for a row where the model has no value
     """
 
-    def __init__(self, model: Model, data: Data, row: Row) -> None:
+    def __init__(self, model: gpytorch.models.ExactGP, data: Data, row: Row) -> None:
         self.model, self.data, self.row = model, data, row
 
     def __call__(self, rows: Tensor) -> Evidence:
@@ -162,7 +161,7 @@ class ModelLogPosterior:
 
 
 def fit(
-    model: Model,
+    model: gpytorch.models.ExactGP,
     data: Data,
     rng: np.random.Generator,
     *,
@@ -247,7 +246,9 @@ def _ends(
         return torch.where(known[0], low, lower), torch.where(known[1], high, upper)
 
 
-def _draws(model: Model, row: Row, count: int, rng: np.random.Generator) -> Tensor:
+def _draws(
+    model: gpytorch.models.ExactGP, row: Row, count: int, rng: np.random.Generator
+) -> Tensor:
     """Starts from the priors; a constrained parameter without one moves by a unit or so.
 
     Shapes   (count, p)

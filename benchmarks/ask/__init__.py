@@ -1,0 +1,1 @@
+"""One ask, timed beside the peers, and the quality of what the time buys."""

@@ -1,0 +1,1 @@
+"""Which optimizer needs the fewest trials: problems, peers, runs, and the tables made of them."""
