@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.machine import ROOT
+from benchmarks.suite.plan import Plan
 from benchmarks.suite.problem import KINDS
 from benchmarks.suite.record import Row
 from benchmarks.suite.regret import POINTS, Scores, band
@@ -13,6 +14,7 @@ from benchmarks.suite.table import OURS, grids, problems
 
 PAGE = ROOT / "docs" / "performance" / "suite.md"
 PICTURE = PAGE.with_suffix(".png")
+PLAN = Plan(half="report")  # what is published
 BEGIN, END = "<!-- made from benchmarks/results/suite -->", "<!-- end -->"
 
 

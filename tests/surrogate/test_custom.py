@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
 from typing import Any
 
 import gpytorch
@@ -13,16 +12,11 @@ import torch
 from botorch.models import SingleTaskGP
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import (
-    AdditiveKernel,
-    InducingPointKernel,
     Kernel,
-    LinearKernel,
-    MaternKernel,
-    PeriodicKernel,
     RBFKernel,
     ScaleKernel,
 )
-from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
+from gpytorch.likelihoods import GaussianLikelihood
 from torch import Tensor
 
 from gpbo.errors import ObservationError, ShapeError, StudyError
@@ -31,86 +25,22 @@ from gpbo.seeding import generator
 from gpbo.surrogate import custom_fit, fit
 from gpbo.surrogate.base import Surrogate
 from gpbo.surrogate.custom import CustomSurrogate
-from gpbo.surrogate.custom_fit import Row
 from gpbo.surrogate.custom_posterior import ModelPosterior
 from gpbo.surrogate.evidence import Data
 from gpbo.surrogate.hyperparameters import Hyperparameters
-from gpbo.surrogate.model import LogRange
 from gpbo.surrogate.posterior import GaussianPosterior
 from gpbo.surrogate.prior import default_priors
 from tests.surrogate.data import problem
+from tests.surrogate.models import (
+    QUICK,
+    SURROGATES,
+    Warped,
+    as_made,
+    matern,
+    sparse,
+)
 
 TIGHT = Settings(max_iter=500, gradient_tolerance=1e-9, value_tolerance=0.0)
-
-
-def matern(d: int) -> Kernel:
-    """The kernel of the default surrogate, with its priors and ranges, as GPyTorch's modules."""
-    priors = default_priors(d)
-    kernel = MaternKernel(
-        nu=2.5,
-        ard_num_dims=d,
-        lengthscale_prior=priors.lengthscale.module(),
-        lengthscale_constraint=LogRange(priors.lengthscale_range),
-    )
-    scaled = ScaleKernel(
-        kernel,
-        outputscale_prior=priors.outputscale.module(),
-        outputscale_constraint=LogRange(priors.outputscale_range),
-    ).double()
-    kernel.lengthscale = torch.full((1, d), priors.lengthscale.mode, dtype=torch.float64)
-    scaled.outputscale = torch.tensor(priors.outputscale.mode, dtype=torch.float64)
-    return scaled
-
-
-class Warped(gpytorch.models.ExactGP):
-    """A kernel on learned features, and a linear mean; parameters that no constraint holds."""
-
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        super().__init__(x, y, GaussianLikelihood())
-        self.bend = torch.nn.Linear(x.shape[-1], 2)
-        self.mean = gpytorch.means.LinearMean(x.shape[-1])
-        self.kernel = ScaleKernel(RBFKernel())
-
-    def forward(self, x: Tensor) -> MultivariateNormal:
-        return MultivariateNormal(self.mean(x), self.kernel(torch.tanh(self.bend(x))))
-
-
-def sparse(d: int) -> Kernel:
-    points = torch.linspace(0.1, 0.9, 4 * d).view(4, d)
-    return InducingPointKernel(ScaleKernel(RBFKernel()), points, GaussianLikelihood())
-
-
-KERNELS: dict[str, Callable[[int], Kernel]] = {
-    "matern": matern,
-    "rbf and periodic": lambda d: ScaleKernel(RBFKernel(ard_num_dims=d) + PeriodicKernel()),
-    "product": lambda d: ScaleKernel(RBFKernel() * LinearKernel()),
-    "additive": lambda d: AdditiveKernel(
-        *(ScaleKernel(RBFKernel(active_dims=[column])) for column in range(d))
-    ),
-    "inducing points": sparse,
-}
-SURROGATES = {name: CustomSurrogate.from_kernel(kernel) for name, kernel in KERNELS.items()}
-SURROGATES["exact gp"] = CustomSurrogate(Warped)
-SURROGATES["botorch"] = CustomSurrogate(lambda x, y: SingleTaskGP(x, y.unsqueeze(-1)))
-every_surrogate = pytest.mark.parametrize("name", SURROGATES)
-QUICK = [name for name in SURROGATES if name != "inducing points"]  # to fit
-
-
-def quick(name: str, n: int = 12, d: int = 2) -> tuple[ModelPosterior, Data]:
-    """A belief with the parameters as they are made."""
-    x, y = problem(n, d)
-    noise = torch.full((n,), torch.nan, dtype=torch.float64)
-    noise[1::4] = 0.05
-    return SURROGATES[name].posterior(x, y, as_made(name, x, y), noise=noise), Data.build(
-        x, y, noise
-    )
-
-
-def as_made(name: str, x: Tensor, y: Tensor) -> dict[str, Any]:
-    """The memory of a model with the parameters that it was made with."""
-    model = SURROGATES[name].model(x, y).double()
-    row = Row.of(model, x)
-    return {"parameters": row.to_dict(row.read())}
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -189,67 +119,6 @@ def test_what_a_model_keeps_of_its_parameters_does_not_outlive_them() -> None:
     model = same.model(x, y).double()
     expected = ModelPosterior.build(model, Data.build(x, y))
     torch.testing.assert_close(changed.mean(new), expected.mean(new))
-
-
-@every_surrogate
-def test_the_belief_is_gpytorchs_own(name: str) -> None:
-    """Where GPyTorch predicts in closed form too; SGPR has a strategy of its own."""
-    if name == "inducing points":
-        pytest.skip("GPyTorch predicts by another approximation than the one it is fitted with")
-    posterior, data = quick(name)
-    new = problem(5, 2, seed=2)[0]
-    model = copy.deepcopy(posterior.model)
-    noise = data.known + posterior.noise * data.unknown
-    model.likelihood = FixedNoiseGaussianLikelihood(noise)
-    model.set_train_data(data.x, data.y, strict=False)
-    model.eval()
-    belief = model(new)
-    mean, covariance = posterior.joint(new)
-    torch.testing.assert_close(mean, belief.mean, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(covariance, belief.covariance_matrix, rtol=1e-6, atol=1e-6)
-
-
-@every_surrogate
-def test_all_questions_have_one_answer(name: str) -> None:
-    posterior, _ = quick(name)
-    new = problem(6, 2, seed=2)[0]
-    mean, variance = posterior.mean_variance(new)
-    whole, covariance = posterior.joint(new)
-    sets, blocks = posterior.joint(new.view(3, 2, 2))
-    torch.testing.assert_close(whole, mean)
-    torch.testing.assert_close(posterior.mean(new.view(2, 3, 2)).flatten(), mean)
-    torch.testing.assert_close(covariance.diagonal(), variance, rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(sets.flatten(), mean)
-    torch.testing.assert_close(blocks[1], covariance[2:4, 2:4], rtol=1e-6, atol=1e-9)
-    assert posterior.mean_variance(new[:0])[1].shape == (0,)
-
-
-@every_surrogate
-def test_the_belief_is_differentiable_in_x(name: str) -> None:
-    posterior, _ = quick(name)
-    new = problem(3, 2, seed=2)[0].requires_grad_()
-    torch.autograd.gradcheck(posterior.mean_variance, new)
-    torch.autograd.gradcheck(lambda x: posterior.joint(x)[1], new)
-
-
-@every_surrogate
-def test_conditioning_is_building_with_the_new_points(name: str) -> None:
-    posterior, data = quick(name)
-    new, at = problem(4, 2, seed=2)[0], problem(5, 2, seed=3)[0]
-    values = torch.linspace(-1, 1, 4, dtype=torch.float64)
-    noise = torch.cat(
-        [data.known + posterior.noise * data.unknown, new.new_full((4,), posterior.noise)]
-    )
-    whole = Data.build(torch.cat([data.x, new]), torch.cat([data.y, values]), noise)
-    expected = ModelPosterior.build(copy.deepcopy(posterior.model), whole).joint(at)
-    before = posterior.joint(at)
-    for a, b in zip(posterior.condition(new, values).joint(at), expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
-    believed = posterior.condition(new, None).joint(at)
-    torch.testing.assert_close(believed[0], before[0], rtol=1e-7, atol=1e-7)
-    torch.testing.assert_close(believed[1], expected[1], rtol=1e-6, atol=1e-7)
-    for a, b in zip(posterior.joint(at), before, strict=True):
-        assert torch.equal(a, b)  # this one stays as it is
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -339,11 +208,6 @@ def test_wrong_data_are_refused() -> None:
         SURROGATES["matern"].fit(x, y[1:], generator(0, "fit"))
     with pytest.raises(ObservationError, match="not finite"):
         SURROGATES["matern"].fit(x, y / 0, generator(0, "fit"))
-    posterior, _ = quick("matern")
-    with pytest.raises(ShapeError, match="x does not fit"):
-        posterior.mean_variance(x[:, :1])
-    with pytest.raises(ShapeError, match="do not match"):
-        posterior.condition(x, y[1:])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from gpbo.surrogate.custom import CustomSurrogate
 from gpbo.surrogate.custom_fit import ModelLogPosterior, Row, _draw
 from gpbo.surrogate.evidence import Data
 from tests.surrogate.data import problem
-from tests.surrogate.test_custom import SURROGATES, as_made, matern
+from tests.surrogate.models import SURROGATES, as_made, matern
 
 Model = gpytorch.models.ExactGP
 
