@@ -105,13 +105,21 @@ def solve_lower(lower: Tensor, b: Tensor) -> Tensor:
     return x
 
 
+def solve_upper(upper: Tensor, b: Tensor) -> Tensor:
+    """U^-1 B for an upper triangular U.
+
+    Shapes   upper (..., n, n), b (..., n, k) -> (..., n, k)
+    """
+    x: Tensor = torch.linalg.solve_triangular(upper, b, upper=True)
+    return x
+
+
 def solve(lower: Tensor, b: Tensor) -> Tensor:
     """A^-1 B from the factor of A.
 
     Shapes   lower (..., n, n), b (..., n, k) -> (..., n, k)
     """
-    x: Tensor = torch.linalg.solve_triangular(lower.mT, solve_lower(lower, b), upper=True)
-    return x
+    return solve_upper(lower.mT, solve_lower(lower, b))
 
 
 def inverse(lower: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class FitWorker {
 
   void run(int64_t start) {
     const int64_t p = size();
-    minimizer_.start(p, fit_.start + start * p, fit_.lower, fit_.upper, stop());
+    minimizer_.start(p, fit_.start + start * p, fit_.lower, fit_.upper, stop(), fit_.metric);
     double jitter = 0.0;
     while (!minimizer_.done()) {
       const double value = posterior(minimizer_.tried());
@@ -70,12 +70,13 @@ class FitWorker {
     int64_t* counts = fit_.counts + start * 3;
     counts[0] = minimizer_.iterations(), counts[1] = minimizer_.evaluations();
     counts[2] = minimizer_.converged();
+    if (fit_.inverse) minimizer_.inverse(fit_.inverse + start * p * p);
   }
 
  private:
   int64_t size() const { return fit_.group_count + 2; }
   int64_t group(int64_t column) const { return fit_.groups ? fit_.groups[column] : column; }
-  Stop stop() const { return {fit_.iterations, fit_.gradient, fit_.value, kMemory}; }
+  Stop stop() const { return {fit_.iterations, fit_.gradient, fit_.value, kMemory, fit_.decrement}; }
 
   // The log posterior at theta; minus its gradient goes to gradient_.
   double posterior(const double* theta) {

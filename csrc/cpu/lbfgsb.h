@@ -22,18 +22,20 @@ struct Stop {
   double gradient;      // largest entry of the projected gradient
   double value;         // decrease / max(|f|, |f before|, 1)
   int64_t memory = 10;  // steps that are remembered
+  double decrement = 0; // decrease that the next step promises; with a metric only
 };
 
 class Minimizer {
  public:
-  // x: where to start; lower <= upper. The arrays are read during the call only.
-  void start(int64_t p, const double* x, const double* lower, const double* upper,
-             const Stop& stop) {
-    p_ = p, stop_ = stop;
+  // x: where to start; lower <= upper. The arrays are read during the call only, but metric (p, p)
+  // until the end: the inverse of the curvature to begin with, null where it is not known.
+  void start(int64_t p, const double* x, const double* lower, const double* upper, const Stop& stop,
+             const double* metric = nullptr) {
+    p_ = p, stop_ = stop, metric_ = metric;
     const size_t size = static_cast<size_t>(p), pairs = size * static_cast<size_t>(stop.memory);
     lower_.assign(lower, lower + p), upper_.assign(upper, upper + p);
     x_.resize(size), tried_.resize(size), grad_.assign(size, 0.0), direction_.assign(size, 0.0);
-    free_.assign(size, 1);
+    free_.assign(size, 1), metric_step_.resize(size);
     s_.resize(pairs), y_.resize(pairs), share_.resize(static_cast<size_t>(stop.memory));
     for (int64_t i = 0; i < p; ++i) x_[i] = std::min(std::max(x[i], lower[i]), upper[i]);
     tried_ = x_;
@@ -50,6 +52,18 @@ class Minimizer {
   // The best point so far, and the point whose value is wanted next.
   const double* best() const { return x_.data(); }
   const double* tried() const { return tried_.data(); }
+
+  // The inverse curvature (p, p) as it is known by now, without regard to the box.
+  void inverse(double* out) {
+    free_.assign(free_.size(), 1);
+    const double scale = first_scale();
+    for (int64_t k = 0; k < p_; ++k) {
+      std::fill(direction_.begin(), direction_.end(), 0.0);
+      direction_[k] = 1.0;
+      multiply(scale);
+      std::copy_n(direction_.data(), p_, out + k * p_);
+    }
+  }
 
   // Value and gradient at tried(). What is not finite makes the search step back.
   void tell(double value, const double* grad) {
@@ -115,7 +129,7 @@ class Minimizer {
       return;
     }
     restarted_ = iterations_ + 1;
-    count_ = 0;
+    count_ = 0, metric_ = nullptr;
     aim();
   }
 
@@ -148,9 +162,13 @@ class Minimizer {
       free_[i] = !((x_[i] <= lower_[i] && grad_[i] >= 0) || (x_[i] >= upper_[i] && grad_[i] <= 0));
     quasi_newton();
     if (!towards()) {  // the box or rounding made an ascent of it: straight down instead
-      count_ = 0;
+      count_ = 0, metric_ = nullptr;
       quasi_newton();
       towards();
+    }
+    if (metric_ && iterations_ > 0 && -0.5 * slope_ <= stop_.decrement) {
+      done_ = converged_ = true;
+      return;
     }
     limit_ = std::numeric_limits<double>::infinity();
     for (int64_t i = 0; i < p_; ++i)
@@ -166,30 +184,44 @@ class Minimizer {
     place();
   }
 
-  // direction = -H g over the free coordinates; without steps to learn from, of length one.
+  // direction = -H g over the free coordinates; without anything to learn from, of length one.
   void quasi_newton() {
-    const int64_t m = stop_.memory, kept = std::min(count_, m);
-    double size = 0.0, scale = 0.0;
+    double size = 0.0;
     for (int64_t i = 0; i < p_; ++i) {
       direction_[i] = free_[i] ? -grad_[i] : 0.0;
       size += direction_[i] * direction_[i];
     }
+    const double scale = first_scale();
+    multiply(scale > 0 ? scale : size > 0 ? 1.0 / std::sqrt(size) : 1.0);
+  }
+
+  // The inverse curvature along the last step over the free coordinates; 0 where none is known.
+  double first_scale() const {
+    const int64_t m = stop_.memory, kept = std::min(count_, m);
+    for (int64_t q = count_ - 1; q >= count_ - kept; --q) {
+      const Pair pair = over_free(q % m);
+      if (pair.usable) return pair.sy / pair.yy;
+    }
+    return 0.0;
+  }
+
+  // direction = H direction over the free coordinates, where H begins as the metric, or as a
+  // multiple of the identity.
+  void multiply(double scale) {
+    const int64_t m = stop_.memory, kept = std::min(count_, m);
     for (int64_t q = count_ - 1; q >= count_ - kept; --q) {
       const double *s = &s_[q % m * p_], *y = &y_[q % m * p_];
-      double sy = 0.0, ss = 0.0, yy = 0.0, sd = 0.0;
+      const Pair pair = over_free(q % m);
+      double sd = 0.0;
       for (int64_t i = 0; i < p_; ++i)
-        if (free_[i])
-          sy += s[i] * y[i], ss += s[i] * s[i], yy += y[i] * y[i], sd += s[i] * direction_[i];
+        if (free_[i]) sd += s[i] * direction_[i];
       double& share = share_[q % m];
-      share =
-          sy > kUsable * std::sqrt(ss * yy) ? sd / sy : std::numeric_limits<double>::quiet_NaN();
-      if (std::isnan(share)) continue;  // over these coordinates it shows no curvature
-      if (scale == 0.0) scale = sy / yy;
+      share = pair.usable ? sd / pair.sy : std::numeric_limits<double>::quiet_NaN();
+      if (!pair.usable) continue;  // over these coordinates it shows no curvature
       for (int64_t i = 0; i < p_; ++i)
         if (free_[i]) direction_[i] -= share * y[i];
     }
-    if (scale == 0.0) scale = size > 0 ? 1.0 / std::sqrt(size) : 1.0;
-    for (int64_t i = 0; i < p_; ++i) direction_[i] *= scale;
+    begin_with(scale);
     for (int64_t q = count_ - kept; q < count_; ++q) {
       const double *s = &s_[q % m * p_], *y = &y_[q % m * p_], share = share_[q % m];
       if (std::isnan(share)) continue;
@@ -199,6 +231,32 @@ class Minimizer {
       for (int64_t i = 0; i < p_; ++i)
         if (free_[i]) direction_[i] += (share - yd / sy) * s[i];
     }
+  }
+
+  void begin_with(double scale) {
+    if (!metric_) {
+      for (int64_t i = 0; i < p_; ++i) direction_[i] *= scale;
+      return;
+    }
+    for (int64_t i = 0; i < p_; ++i) {
+      double sum = 0.0;
+      for (int64_t j = 0; j < p_; ++j) sum += metric_[i * p_ + j] * direction_[j];
+      metric_step_[i] = free_[i] ? sum : 0.0;
+    }
+    std::copy_n(metric_step_.data(), p_, direction_.data());
+  }
+
+  struct Pair {
+    double sy, yy;
+    bool usable;
+  };
+
+  Pair over_free(int64_t at) const {
+    const double *s = &s_[at * p_], *y = &y_[at * p_];
+    double sy = 0.0, ss = 0.0, yy = 0.0;
+    for (int64_t i = 0; i < p_; ++i)
+      if (free_[i]) sy += s[i] * y[i], ss += s[i] * s[i], yy += y[i] * y[i];
+    return {sy, yy, sy > kUsable * std::sqrt(ss * yy)};
   }
 
   // Cuts the direction off at the box; whether it leads downhill.
@@ -238,7 +296,8 @@ class Minimizer {
   bool started_ = false, done_ = false, converged_ = false;
   double value_ = 0.0, norm_ = 0.0, slope_ = 0.0, step_ = 1.0, limit_ = 1.0, short_ = 0.0,
          long_ = 0.0;
-  std::vector<double> lower_, upper_, x_, tried_, grad_, direction_, s_, y_, share_;
+  const double* metric_ = nullptr;
+  std::vector<double> lower_, upper_, x_, tried_, grad_, direction_, metric_step_, s_, y_, share_;
   std::vector<char> free_;
 };
 

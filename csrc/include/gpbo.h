@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raised by one with every change to this file; gpbo/ops/library.py asks for its own number. */
-#define GPBO_ABI 3
+#define GPBO_ABI 4
 
 enum gpbo_status {
   GPBO_OK = 0,
@@ -141,7 +141,10 @@ GPBO_API int gpbo_cpu_likelihood(int kernel, const gpbo_pairs* pairs,
  *   start (starts, p), lower, upper (p)     where to look
  *   iterations, gradient, value             when to stop: iterations at most, largest entry of the
  *                                           projected gradient, relative gain of an iteration
+ *   decrement                               and the gain that the next step can be expected to have
+ *   metric (p, p), NULL: unknown            the inverse of the curvature to begin with, symmetric
  *   theta (starts, p), log_posterior, gradient_norm, jitter (starts)   where each start ended
+ *   inverse (starts, p, p), NULL: unwanted  the inverse curvature that each start has learned
  *   counts (starts, 3)                      iterations, evaluations, whether it converged
  * All numbers are float64, and the pairs one symmetric batch element without lengthscales. */
 typedef struct gpbo_fit {
@@ -154,8 +157,9 @@ typedef struct gpbo_fit {
   int64_t jitter_count;
   const double* jitters;
   int64_t iterations;
-  double gradient, value;
-  double *theta, *log_posterior, *gradient_norm, *jitter;
+  double gradient, value, decrement;
+  const double* metric;
+  double *theta, *log_posterior, *gradient_norm, *jitter, *inverse;
   int64_t* counts;
 } gpbo_fit;
 

@@ -162,6 +162,8 @@ void check_fit(int64_t n, int64_t d) {
     std::vector<int64_t> counts(3 * starts);
     fit.theta = theta.data(), fit.log_posterior = results.data(), fit.counts = counts.data();
     fit.gradient_norm = results.data() + starts, fit.jitter = results.data() + 2 * starts;
+    std::vector<double> inverse(starts * size * size);
+    fit.inverse = inverse.data();
     for (int threads : {1, 3}) {
       expect(gpbo_cpu_fit(GPBO_MATERN52, &p, &fit, threads) == GPBO_OK, "fit");
       expect(results[starts] < 1e-4 && results[starts + 1] < 1e-4, "a fit ends at a maximum");
@@ -170,6 +172,13 @@ void check_fit(int64_t n, int64_t d) {
       for (int64_t i = 0; i < 2 * size; ++i)
         expect(theta[i] == once[i], "threads do not change a bit of a fit");
     }
+    const std::vector<double> metric(inverse.begin(), inverse.begin() + size * size);
+    const int64_t before = counts[1];
+    fit.metric = metric.data(), fit.decrement = 1e-9;
+    expect(gpbo_cpu_fit(GPBO_MATERN52, &p, &fit, 2) == GPBO_OK, "fit with a metric");
+    expect(counts[1] <= before + 5, "a metric does not slow a fit down");
+    expect(std::fabs(theta[0] - once[0]) < 1e-2, "a metric leads to the same maximum");
+    fit.metric = nullptr;
     groups[0] = 1;
     expect(!grouped || gpbo_cpu_fit(GPBO_MATERN52, &p, &fit, 1) == GPBO_BAD_ARGUMENT,
            "a group that is none is refused");

@@ -139,11 +139,11 @@ class Domain:
 
         Shapes   z (..., p) -> (..., p)
         """
+        snapped = z.nan_to_num(REST).clamp_(0.0, 1.0).mul_(LATTICE).round_().div_(LATTICE)
+        if not self.n_discrete:
+            return snapped
         index = self.index(z)
-        inside = z.nan_to_num(REST).clamp(0.0, 1.0)
-        snapped = torch.round(inside * LATTICE) / LATTICE
-        if self.n_discrete:
-            snapped[..., self.discrete] = self.positions(index)
+        snapped[..., self.discrete] = self.positions(index)
         if self.generations:
             snapped = torch.where(self._active(index), snapped, REST)
         return snapped
@@ -153,10 +153,11 @@ class Domain:
 
         Shapes   z (..., p) -> long (..., p): lattice or level number, -1 where inactive
         """
+        out = z.nan_to_num(REST).clamp_(0.0, 1.0).mul_(LATTICE).round_().long()
+        if not self.n_discrete:
+            return out
         index = self.index(z)
-        out = torch.round(z.nan_to_num(REST).clamp(0.0, 1.0) * LATTICE).long()
-        if self.n_discrete:
-            out[..., self.discrete] = index
+        out[..., self.discrete] = index
         return torch.where(self._active(index), out, -1)
 
     def embed(self, z: Tensor) -> Tensor:

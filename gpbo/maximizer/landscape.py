@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from gpbo.acquisition.base import Acquisition
+from gpbo.maximizer.box import Box
 from gpbo.maximizer.domain import Domain
 from gpbo.maximizer.settings import Settings
 
@@ -38,9 +40,9 @@ class Taken:
         """The first of `order`, row numbers of z, that is not ruled out; None if all are."""
         for start in range(0, order.shape[0], 16):  # one piece is nearly always enough
             rows = order[start : start + 16]
-            free = (~self.mask(z[rows])).nonzero()
-            if free.shape[0]:
-                return int(rows[free[0, 0]])
+            for number, key in zip(rows.tolist(), self._rows(z[rows]), strict=True):
+                if key not in self._keys:
+                    return int(number)
         return None
 
     def _rows(self, z: Tensor) -> Iterator[bytes]:
@@ -56,12 +58,21 @@ class Landscape:
     settings: Settings
     lengthscale: Tensor | None  # (p,)
     taken: Taken
+    box: Box | None = None  # nothing outside of it is worth anything
+
+    @cached_property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Between what each coordinate may move: (p,), (p,)."""
+        if self.box is not None:
+            return self.box.lower, self.box.upper
+        low = torch.zeros(self.domain.p, dtype=torch.float64, device=self.domain.kind.device)
+        return low, low + 1.0
 
     def values(self, z: Tensor) -> Tensor:
         """The value of each point on its own, in pieces that bound the memory.
 
-        -inf where it is not a number and, in a finite domain, where the point is taken: there
-        known points are hit all the time, and the search must walk past them.
+        -inf where it is not a number, outside of the box and, in a finite domain, where the point
+        is taken: there known points are hit all the time, and the search must walk past them.
 
         Shapes   z (n, p), snapped -> (n,)
         """
@@ -77,4 +88,6 @@ class Landscape:
         bad = torch.isnan(values)
         if self.domain.size is not None:
             bad |= self.taken.mask(z)
+        if self.box is not None:
+            bad |= ~self.box.contains(self.domain, z)
         return values.masked_fill(bad, -torch.inf)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gpbo.errors import DeviceError, ShapeError, explain
 
-ABI = 3  # GPBO_ABI in csrc/include/gpbo.h
+ABI = 4  # GPBO_ABI in csrc/include/gpbo.h
 DTYPES = {torch.float32: 0, torch.float64: 1}  # enum gpbo_dtype
 KERNELS = {"matern52": 0, "matern32": 1, "matern12": 2, "rbf": 3, "rational_quadratic": 4}
 OUT_OF_MEMORY, BAD_LENGTHSCALE, BAD_SHAPE = 2, 3, 4  # enum gpbo_status
@@ -28,7 +28,7 @@ PAIRS = struct.Struct("6qP3qP3qP2qPq")
 MATRIX = struct.Struct("3PPqP2q")
 CONTRACTION = struct.Struct("P3q2P2q5PP")
 LIKELIHOOD = struct.Struct("P2qPqP2q2qP8P2P")
-FIT = struct.Struct("Pq3P2q4PqPq2d5P")
+FIT = struct.Struct("Pq3P2q4PqPq3d7P")
 PRODUCT = struct.Struct("P4qP")
 
 NOTHING = (0, 0, 0, 0)  # no second set of points
@@ -229,12 +229,12 @@ class Library:
         call: Call,
         given: Sequence[Tensor | None],
         jitters: Sequence[float],
-        stop: tuple[int, float, float],
+        stop: tuple[int, float, float, float],
         results: Sequence[Tensor],
     ) -> None:
-        """given: y, known, unknown, groups, start, lower, upper, prior, each dense; results as in
-        struct gpbo_fit; stop: iterations, gradient and value."""
-        y, known, unknown, groups, start, *box = given
+        """given: y, known, unknown, groups, metric, start, lower, upper, prior, each dense; results
+        and stop: as in struct gpbo_fit."""
+        y, known, unknown, groups, metric, start, *box = given
         assert y is not None
         assert start is not None
         starts, p = start.shape
@@ -247,7 +247,7 @@ class Library:
             *(y.data_ptr(), 1, *map(_address, (known, unknown, groups)), p - 2, starts),
             *(*map(_address, (start, *box)), len(jitters)),
             *(ctypes.cast(c_char_p(steps), c_void_p).value or 0, *stop),
-            *map(_address, results),
+            *map(_address, (metric, *results[:4], results[5], results[4])),
         )
         self._call(self._fit, call, pairs, asked, starts * n**2)
 

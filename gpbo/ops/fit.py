@@ -27,12 +27,14 @@ KERNEL = "matern52"
 
 
 class Stop(NamedTuple):
-    """When a search ends: iterations at most, the largest entry of the projected gradient, and the
-    gain of an iteration relative to the size of the value, or to 1."""
+    """When a search ends: iterations at most, the largest entry of the projected gradient, the gain
+    of an iteration relative to the size of the value, or to 1, and, where there is a metric, the
+    gain that the next iteration promises."""
 
     iterations: int
     gradient: float
     value: float
+    decrement: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,8 +60,10 @@ class Found:
     """Where each start ended.
 
     Shapes   theta (b, g + 2); value, gradient_norm, jitter (b,); counts (b, 3) long: iterations,
-             evaluations, 1 where the search converged
-    Needs    value is nan where that at the start was not finite, and the start is in theta
+             evaluations, 1 where the search converged; inverse (b, g + 2, g + 2) or None
+    Needs    value is nan where that at the start was not finite, and the start is in theta;
+             inverse: of minus the second derivatives, as far as the steps have shown them, zeros
+             where there was none
     """
 
     theta: Tensor
@@ -67,6 +71,7 @@ class Found:
     gradient_norm: Tensor
     jitter: Tensor
     counts: Tensor
+    inverse: Tensor | None = None
 
 
 def can_fit(device: torch.device) -> bool:
@@ -83,10 +88,13 @@ def climb(
     *,
     stop: Stop,
     jitters: Sequence[float] = (0.0,),
+    metric: Tensor | None = None,
 ) -> Found:
     """The local maximum of the log posterior in the box that each start leads to.
 
-    Shapes   start (b, g + 2), lower and upper (g + 2,)
+    `metric` is an earlier search's `inverse`, to begin with: three steps then do for twenty.
+
+    Shapes   start (b, g + 2), lower and upper (g + 2,), metric (g + 2, g + 2)
     Needs    `can_fit`; jitters: tried in turn, relative to the outputscale, until K has a factor;
              starts do not influence each other, and threads change no bit
     Raises   ValueError   if the kernel is unknown, or has a shape parameter
@@ -96,20 +104,24 @@ def climb(
     compiled = library.on(model.x.device)
     if compiled is None or compiled.kind != "cpu":
         raise DeviceError(explain("climb", "no compiled code", str(model.x.device), expected="cpu"))
-    _check(model, start, lower, upper)
+    _check(model, start, lower, upper, metric)
     b, p = start.shape
-    given = (model.y, model.known, model.unknown, model.groups, start, lower, upper, model.prior)
+    data = (model.y, model.known, model.unknown, model.groups)
+    given = (*data, metric, start, lower, upper, model.prior)
     dense = [None if part is None else part.detach().resolve_neg().contiguous() for part in given]
     numbers = torch.empty(b * (p + 3), dtype=torch.float64)
+    inverse = torch.empty(b, p, p, dtype=torch.float64)
     counts = torch.empty(b, 3, dtype=torch.int64)
     theta = numbers[: b * p].view(b, p)
     value, norm, jitter = numbers[b * p :].view(3, b)
     call = Call(model.kernel, model.x.detach().resolve_neg(), None, lower, None, ())
-    compiled.fit(call, dense, jitters, stop, (theta, value, norm, jitter, counts))
-    return Found(theta, value, norm, jitter, counts)
+    compiled.fit(call, dense, jitters, stop, (theta, value, norm, jitter, counts, inverse))
+    return Found(theta, value, norm, jitter, counts, inverse)
 
 
-def _check(model: Model, start: Tensor, lower: Tensor, upper: Tensor) -> None:
+def _check(
+    model: Model, start: Tensor, lower: Tensor, upper: Tensor, metric: Tensor | None
+) -> None:
     x = model.x
     if model.kernel not in KERNELS or model.kernel == "rational_quadratic":
         raise ValueError(explain("climb: kernel", "not one that can be fitted", model.kernel))
@@ -124,7 +136,9 @@ def _check(model: Model, start: Tensor, lower: Tensor, upper: Tensor) -> None:
     p = start.shape[1]
     rows = {"y": model.y, "known": model.known, "unknown": model.unknown}
     ends = {"lower": lower, "upper": upper}
-    for named, shape in ((rows, (n,)), (ends, (p,)), ({"prior": model.prior}, (4, p))):
+    square = {} if metric is None else {"metric": metric}
+    wanted = ((rows, (n,)), (ends, (p,)), ({"prior": model.prior}, (4, p)), (square, (p, p)))
+    for named, shape in wanted:
         for name, tensor in named.items():
             check_like("climb", name, tensor, x)
             if tuple(tensor.shape) != shape:

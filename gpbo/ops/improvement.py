@@ -12,6 +12,7 @@ import ctypes
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from gpbo.errors import DeviceError, ShapeError, explain
 from gpbo.ops import library
-from gpbo.ops.compiled import KERNELS
+from gpbo.ops.compiled import KERNELS, Library
 
 BELIEF = struct.Struct("2q4P3d")
 IMPROVEMENT = struct.Struct("qP4d")
@@ -102,7 +103,7 @@ def evaluate(
     x = _dense(promise, x)
     value = x.new_empty(x.shape[0])
     slope = torch.empty_like(x) if gradient else None
-    call = _function("improvement", ["q", "p", "p", "p"])
+    call = _function("improvement", "qppp")
     address = 0 if slope is None else slope.data_ptr()
     threads = min(torch.get_num_threads(), 1 + x.shape[0] // THREADED_FROM)
     _check(
@@ -132,7 +133,7 @@ def climb(
     addresses = (tensor.data_ptr() for tensor in (lower, upper, scale, x, value))
     asked = CLIMB.pack(x.shape[0], int(iterations), tolerance, gain, *addresses)
     threads = min(torch.get_num_threads(), 1 + x.shape[0] // THREADED_FROM)
-    call = _function("climb", ["c"])
+    call = _function("climb", "c")
     _check(call(KERNELS[promise.kernel], promise.packed(), asked, threads))
     return x, value
 
@@ -140,10 +141,15 @@ def climb(
 TYPES = {"q": ctypes.c_int64, "p": ctypes.c_void_p, "c": ctypes.c_char_p}
 
 
-def _function(name: str, arguments: Sequence[str]) -> Any:
+def _function(name: str, arguments: str) -> Any:
     compiled = library.on(torch.device("cpu"))
     if compiled is None:
         raise DeviceError(explain(name, "the compiled CPU library is not in use"))
+    return _entry(compiled, name, arguments)
+
+
+@lru_cache
+def _entry(compiled: Library, name: str, arguments: str) -> Any:
     types = [TYPES[argument] for argument in arguments]
     return compiled.entry(name, [ctypes.c_int, ctypes.c_char_p, *types, ctypes.c_int])
 

@@ -19,7 +19,10 @@ class Hyperparameters:
     """A lengthscale for each group of columns, the function's variance and the noise variance.
 
     Needs    searched: from how many observations all starts were last tried, fitted: from how many
-             the numbers were last moved; 0 for never. They do not make two of these unequal.
+             the numbers were last moved; 0 for never. metric: how far the logs of the numbers can
+             move at little cost, the inverse of minus the log posterior's second derivatives; its
+             lower triangle row by row, its diagonal alone, or nothing. None of the three makes two
+             of these unequal.
     """
 
     lengthscale: tuple[float, ...]
@@ -27,6 +30,7 @@ class Hyperparameters:
     noise: float
     searched: int = field(default=0, compare=False)
     fitted: int = field(default=0, compare=False)
+    metric: tuple[float, ...] = field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; `from_dict` gives back equal bits."""
@@ -36,6 +40,7 @@ class Hyperparameters:
             "noise": self.noise,
             "searched": self.searched,
             "fitted": self.fitted,
+            "metric": list(self.metric),
         }
 
     @classmethod
@@ -48,13 +53,18 @@ class Hyperparameters:
             lengthscale, outputscale, noise = (values[key] for key in KEYS)
             if not isinstance(lengthscale, Sequence) or isinstance(lengthscale, str):
                 raise TypeError
-            counts = [operator.index(values.get(key, 0)) for key in COUNTS]
-            read = cls(tuple(map(float, lengthscale)), float(outputscale), float(noise), *counts)
+            searched, fitted = (operator.index(values.get(key, 0)) for key in COUNTS)
+            metric = tuple(map(float, values.get("metric", ())))
+            lengths = tuple(map(float, lengthscale))
+            numbers = lengths, float(outputscale), float(noise)
+            read = cls(*numbers, searched, fitted, metric)
         except (KeyError, TypeError, ValueError):
             raise _unreadable(values) from None
-        numbers = (*read.lengthscale, read.outputscale, read.noise)
-        positive = all(math.isfinite(number) and number > 0 for number in numbers)
-        if not positive or min(counts) < 0:
+        positive = all(
+            math.isfinite(number) and number > 0
+            for number in (*read.lengthscale, read.outputscale, read.noise)
+        )
+        if not positive or min(searched, fitted) < 0 or not all(map(math.isfinite, metric)):
             raise _unreadable(values)
         return read
 

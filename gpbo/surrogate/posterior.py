@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gpbo.errors import ShapeError, StudyError, explain
-from gpbo.linalg import append_rows, cholesky, solve, solve_lower
+from gpbo.linalg import append_rows, cholesky, solve, solve_lower, solve_upper
 from gpbo.ops.kernel_matrix import kernel_matrix, matern52
 from gpbo.surrogate.base import Posterior
 from gpbo.surrogate.evidence import Data, whiten
@@ -66,15 +66,15 @@ class GaussianPosterior(Posterior):
             diagonal=data.known + values.noise * data.unknown,
         )
         factor = cholesky(matrix)
-        mean = 0.0
+        mean, white = 0.0, y
         if len(y):
-            mean = float(whiten(factor.lower, torch.stack([torch.ones_like(y), y], -1))[1])
-        residual = y - mean
+            white, found = whiten(factor.lower, torch.stack([torch.ones_like(y), y], -1))
+            mean = float(found)
         return cls(
             x=x,
             lower=factor.lower,
-            residual=residual,
-            weights=solve(factor.lower, residual.unsqueeze(-1)).squeeze(-1),
+            residual=y - mean,
+            weights=solve_upper(factor.lower.mT, white.unsqueeze(-1)).squeeze(-1),
             lengthscale=lengthscale,
             constant=mean,
             outputscale=values.outputscale,

@@ -112,11 +112,21 @@ def _winsorize(v: Array) -> tuple[Array, float | None]:
 
     Where the middle half is one and the same value there is no scale to clip by.
     """
-    low, high = np.quantile(v, [0.25, 0.75]).tolist()
+    low, high = _quartiles(v)
     bound = low - WHISKER * (high - low)
     if high == low or float(v.min()) >= bound:
         return v, None
     return np.maximum(v, bound), bound
+
+
+def _quartiles(v: Array) -> tuple[float, float]:
+    """The first and the third; as NumPy's quantile, which takes ten times as long."""
+    ordered, found = np.sort(v), []
+    for share in (0.25, 0.75):
+        at = share * (v.size - 1)
+        below = ordered[math.floor(at)]
+        found.append(float(below + (at % 1) * (ordered[math.ceil(at)] - below)))
+    return found[0], found[1]
 
 
 def _half_rank(v: Array) -> tuple[Array, float | None]:

@@ -188,6 +188,31 @@ def test_bits_depend_neither_on_runs_nor_threads_nor_other_starts(points):
     assert torch.equal(alone.theta[0], runs[0].theta[1])
 
 
+def test_a_metric_saves_steps_and_leads_to_the_same_place(points):
+    x, y = observations(points, 41, 3)
+    before, _ = model_of(x[:40], y[:40])
+    model, data = model_of(x, y)
+    found = climb(before, points(1, 5, seed=6), *box(3), stop=TIGHT)
+    slow = climb(model, found.theta, *box(3), stop=TIGHT)
+    stop = Stop(500, 1e-6, 0.0, 1e-10)
+    quick = climb(model, found.theta, *box(3), stop=stop, metric=found.inverse[0])
+    assert quick.counts[0, 1] < slow.counts[0, 1] / 2
+    torch.testing.assert_close(quick.value, slow.value, rtol=0, atol=1e-8)
+    target, step = LogPosterior(data, default_priors(3)), 1e-4 * torch.eye(5, dtype=F64)
+    change = target(slow.theta + step).gradient - target(slow.theta - step).gradient
+    exact = torch.linalg.inv(-change / 2e-4)
+    torch.testing.assert_close(quick.inverse[0].diagonal(), exact.diagonal(), rtol=0.5, atol=0.01)
+
+
+@pytest.mark.parametrize("number", [math.nan, -1.0, 0.0, 1e308])
+def test_a_metric_that_is_none_is_dropped(points, number):
+    model, _ = model_of(*observations(points, 30, 2))
+    start, metric = points(1, 4), torch.full((4, 4), number, dtype=F64)
+    plain = climb(model, start, *box(2), stop=TIGHT)
+    found = climb(model, start, *box(2), stop=TIGHT, metric=metric)
+    torch.testing.assert_close(found.value, plain.value, rtol=0, atol=1e-7)
+
+
 def test_strides_do_not_matter(points):
     x, y = observations(points, 20, 3)
     model, _ = model_of(x, y)

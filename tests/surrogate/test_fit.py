@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gpbo.lbfgsb import Settings
+from gpbo.ops.fit import can_fit
 from gpbo.seeding import generator
 from gpbo.surrogate import fit as module
 from gpbo.surrogate.evidence import Data, LogPosterior, encode
@@ -89,16 +90,6 @@ def test_equal_data_and_generator_give_equal_bits_also_through_json() -> None:
     assert fitted(x, y, warm=stored)[0] == fitted(x, y, warm=first)[0]
 
 
-def test_the_generator_advances_equally_with_and_without_a_warm_start() -> None:
-    x, y = problem(6, 2)
-    states = []
-    for warm in (None, values(2)):
-        rng = generator(0, "fit")
-        fit(Data.build(x, y), default_priors(2), rng, warm=warm)
-        states.append(rng.bit_generator.state)
-    assert states[0] == states[1]
-
-
 def test_a_warm_start_at_the_optimum_is_kept_or_beaten() -> None:
     x, y = problem(20, 3)
     first, cold = fitted(x, y)
@@ -157,6 +148,35 @@ def test_between_thorough_fits_only_the_last_one_is_followed() -> None:
     assert fewer.starts > 1
     stored = Hyperparameters.from_dict(json.loads(json.dumps(first.to_dict())))
     assert fitted(x[:32], y[:32], warm=stored)[0] == second
+
+
+def test_a_later_fit_begins_with_the_curvature_of_the_one_before() -> None:
+    if not can_fit(torch.device("cpu")):
+        pytest.skip("the compiled library is not installed")
+    x, y = problem(41, 3)
+    first, _ = fitted(x[:40], y[:40])
+    assert len(first.metric) == 5 * 6 // 2
+    _, quick = fitted(x, y, warm=first)
+    _, slow = fitted(x, y, warm=replace(first, metric=()))
+    assert quick.evaluations <= slow.evaluations / 2
+    assert quick.log_posterior == pytest.approx(slow.log_posterior, abs=1e-3)
+    for wrong in ((1.0,) * 7, (-1.0,) * 15, (1e300,) * 15):
+        _, report = fitted(x, y, warm=replace(first, metric=wrong))
+        assert report.log_posterior == pytest.approx(slow.log_posterior, abs=1e-3)
+
+
+def test_of_many_hyperparameters_the_diagonal_of_the_curvature_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not can_fit(torch.device("cpu")):
+        pytest.skip("the compiled library is not installed")
+    monkeypatch.setattr(module, "WHOLE", 4)
+    x, y = problem(41, 3)
+    first, _ = fitted(x[:40], y[:40])
+    assert len(first.metric) == 5
+    _, report = fitted(x, y, warm=first)
+    _, slow = fitted(x, y, warm=replace(first, metric=()))
+    assert report.log_posterior == pytest.approx(slow.log_posterior, abs=1e-3)
 
 
 def test_what_was_never_searched_is_searched() -> None:
