@@ -76,7 +76,9 @@ class FitWorker {
  private:
   int64_t size() const { return fit_.group_count + 2; }
   int64_t group(int64_t column) const { return fit_.groups ? fit_.groups[column] : column; }
-  Stop stop() const { return {fit_.iterations, fit_.gradient, fit_.value, kMemory, fit_.decrement}; }
+  Stop stop() const {
+    return {fit_.iterations, fit_.gradient, fit_.value, kMemory, fit_.decrement};
+  }
 
   // The log posterior at theta; minus its gradient goes to gradient_.
   double posterior(const double* theta) {

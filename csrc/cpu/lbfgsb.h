@@ -18,11 +18,11 @@
 namespace gpbo {
 
 struct Stop {
-  int64_t iterations;   // at most
-  double gradient;      // largest entry of the projected gradient
-  double value;         // decrease / max(|f|, |f before|, 1)
-  int64_t memory = 10;  // steps that are remembered
-  double decrement = 0; // decrease that the next step promises; with a metric only
+  int64_t iterations;    // at most
+  double gradient;       // largest entry of the projected gradient
+  double value;          // decrease / max(|f|, |f before|, 1)
+  int64_t memory = 10;   // steps that are remembered
+  double decrement = 0;  // decrease that the next step promises; with a metric only
 };
 
 class Minimizer {
