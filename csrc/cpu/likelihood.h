@@ -32,12 +32,12 @@ class Likelihood {
 
   bool allocate() {
     const int64_t tile = kPairs + kPadding, stride = job_.stride(), d = job_.problem.d;
-    const int64_t system = stride * (stride + kPanel + kSides + 1);
+    const int64_t system = stride * (stride + kGroup + kSides + 1);
     if (!scratch_.allocate(system + 4 * tile + d * kWidest + Blocks<T>::size(job_.problem)))
       return false;
     matrix_ = scratch_.data();
     panel_ = matrix_ + stride * stride;
-    sides_ = panel_ + kPanel * stride;
+    sides_ = panel_ + kGroup * stride;
     weights_ = sides_ + kSides * stride;
     r2_ = weights_ + stride;
     value_ = r2_ + tile;

@@ -16,7 +16,8 @@ constexpr int kStrip = 8;  // rows of a tile on the diagonal that are done at on
 constexpr int kKernels = 5;
 constexpr int kWidest = 16;   // numbers in a register, at most
 constexpr int kPadding = 64;  // numbers that a loop may read and write beyond a tile
-constexpr int kPanel = 16;    // pivots that are eliminated at once
+constexpr int kPanel = 16;    // pivots that are eliminated at once, at least
+constexpr int kGroup = 32;    // and at most
 
 constexpr int kSides = 2;  // right-hand sides, at most
 
@@ -28,7 +29,7 @@ struct System {
   T* matrix;          // (stride, stride)
   T* sides;           // (count, stride)
   int64_t count;
-  T* panel;     // (kPanel, stride)
+  T* panel;     // (kGroup, stride)
   T* half_log;  // sum of log of the factor's diagonal
   T* products;  // (count, count), lower triangle: sides^T K^-1 sides
 };
