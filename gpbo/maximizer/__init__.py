@@ -1,7 +1,8 @@
 """Where an acquisition is highest, over continuous, discrete and conditional coordinates."""
 
 from gpbo.maximizer.batch import Situation, propose
+from gpbo.maximizer.box import Box
 from gpbo.maximizer.domain import Domain
 from gpbo.maximizer.settings import Settings
 
-__all__ = ["Domain", "Settings", "Situation", "propose"]
+__all__ = ["Box", "Domain", "Settings", "Situation", "propose"]

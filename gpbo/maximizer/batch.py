@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpbo.acquisition.base import Acquisition
 from gpbo.errors import ShapeError, explain
+from gpbo.maximizer.box import Box
 from gpbo.maximizer.discrete import Moves, ascend, climb_from
 from gpbo.maximizer.domain import Domain
 from gpbo.maximizer.landscape import Landscape, Taken
@@ -33,6 +34,7 @@ class Situation:
     quality: Tensor  # how good each is, larger is better; nan where it failed
     pending: Tensor  # points that are being tried
     lengthscale: Tensor | None = None  # the model's, of each coordinate
+    box: Box | None = None  # where to search; None: everywhere
 
 
 def propose(
@@ -48,6 +50,8 @@ def propose(
     `acquisition` is called once for each point, with the encoding of what is pending by then: the
     situation's pending points, then those chosen so far. A value is what the acquisition of that
     moment gives, so values of one batch are not compared.
+
+    With a box, all of them lie in it while it has points that are not taken.
 
     No point is among the known, the pending or each other. Fewer than q come back where a finite
     domain has no more; nothing else makes it fail, whatever the acquisition's values are.
@@ -67,14 +71,14 @@ def propose(
     tops = known[:0]
     for _ in range(q):
         model = acquisition(domain.embed(torch.cat([pending, *chosen])))
-        landscape = Landscape(model, domain, settings, situation.lengthscale, taken)
+        landscape = Landscape(model, domain, settings, situation.lengthscale, taken, situation.box)
         z, reached = _search(landscape, good, tops, rng)
         number = taken.first(z, reached.argsort(descending=True, stable=True))
         if number is None:
             z = _unseen(domain, taken, rng, settings)
             if z.shape[0] == 0:
                 break
-            reached = landscape.values(z)
+            reached = replace(landscape, box=None).values(z)
             number = 0
         chosen.append(z[number : number + 1])
         values.append(reached[number : number + 1])
@@ -91,11 +95,14 @@ def _search(
     Shapes   good (k, p), tops (t, p): where the climbs for the last point ended
     """
     domain, settings = landscape.domain, landscape.settings
+    box = landscape.box
     if domain.size is not None and domain.size <= settings.exhaustive:
-        z = domain.enumerate()
-        z = z[~landscape.taken.mask(z)]
-        return z, landscape.values(z)
-    pool = torch.cat([tops, good[:1], candidates(domain, good, rng, settings)])
+        return _all_left(landscape)
+    if box is None:
+        pool = torch.cat([tops, good[:1], candidates(domain, good, rng, settings)])
+    else:
+        near = box.candidates(domain, settings.sobol + settings.local, rng)
+        pool = torch.cat([tops, box.center.unsqueeze(0), near])
     if domain.size is not None:
         pool = torch.unique(pool, dim=0)
     values = landscape.values(pool)
@@ -109,6 +116,19 @@ def _search(
     else:
         z, reached = climb_from(landscape, z, reached)
     return torch.cat([z, pool]), torch.cat([reached, values])
+
+
+def _all_left(landscape: Landscape) -> tuple[Tensor, Tensor]:
+    """Every point that is not taken, of the box while it has one, and the values."""
+    domain, box = landscape.domain, landscape.box
+    z = domain.enumerate()
+    z = z[~landscape.taken.mask(z)]
+    if box is not None:
+        inside = box.contains(domain, z)
+        if not bool(inside.any()):
+            return z, replace(landscape, box=None).values(z)
+        z = z[inside]
+    return z, landscape.values(z)
 
 
 def _best_known(known: Tensor, quality: Tensor, settings: Settings) -> Tensor:

@@ -43,7 +43,8 @@ def _at_once(
     moves = domain.continuous[domain.groups]
     if domain.generations:
         moves = moves & domain.active(z)[:, domain.groups]
-    lower, upper = torch.where(moves, 0.0, x), torch.where(moves, 1.0, x)
+    low, high = (end[domain.groups] for end in landscape.ends)
+    lower, upper = torch.where(moves, low, x), torch.where(moves, high, x)
     found = landscape.acquisition.climb(x, (lower, upper), scale[domain.groups], stop)
     if found is None:
         return None
@@ -66,8 +67,9 @@ def _by_calls(landscape: Landscape, z: Tensor, scale: Tensor, stop: Stop) -> tup
         # Bounds hold discrete coordinates still; a slope of 0 keeps them out of the curvature too.
         return -value.detach(), torch.where(free, -slope * scale, 0.0)
 
-    lower = torch.where(free, 0.0, z) / scale
-    upper = torch.where(free, 1.0, z) / scale
+    low, high = landscape.ends
+    lower = torch.where(free, low, z) / scale
+    upper = torch.where(free, high, z) / scale
     settings = Settings(
         max_iter=stop.iterations,
         gradient_tolerance=stop.gradient,

@@ -40,11 +40,15 @@ def spread(domain: Domain, n: int, rng: np.random.Generator) -> Tensor:
     Shapes   -> (n, p), snapped
     Source   Cranley & Patterson 1976, doi:10.1137/0713071
     """
-    device = domain.kind.device
-    if domain.p > SOBOL_COLUMNS:
-        return domain.snap(torch.from_numpy(rng.random((n, domain.p))).to(device))
-    shift = torch.from_numpy(rng.random(domain.p)).to(device)
-    return domain.snap((_sobol(domain.p, n, device) + shift) % 1.0)
+    return domain.snap(even(domain.p, n, rng, domain.kind.device))
+
+
+def even(p: int, n: int, rng: np.random.Generator, device: torch.device) -> Tensor:
+    """The points of `spread` as they come: (n, p) in [0, 1)."""
+    if p > SOBOL_COLUMNS:
+        return torch.from_numpy(rng.random((n, p))).to(device)
+    shift = torch.from_numpy(rng.random(p)).to(device)
+    return (_sobol(p, n, device) + shift) % 1.0
 
 
 @lru_cache(maxsize=8)
