@@ -130,6 +130,21 @@ def test_many_observations_are_fitted_by_way_of_some(monkeypatch: pytest.MonkeyP
     assert report.log_posterior >= all_starts.log_posterior - 1e-9
 
 
+def test_with_very_many_a_few_steps_follow_a_search_over_a_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, y = problem(120, 3)
+    _, whole = fitted(x, y)
+    for name, size in (("MANY", 50), ("SOME", 40), ("LARGE", 80), ("STEPS", 2)):
+        monkeypatch.setattr(module, name, size)
+    found, report = fitted(x, y)
+    assert report.iterations <= 2
+    assert report.log_posterior == pytest.approx(whole.log_posterior, abs=0.5)
+    assert counts(found) == (120, 120)
+    _, next_one = fitted(x[:110], y[:110], warm=replace(found, searched=109, fitted=100))
+    assert (next_one.starts, next_one.iterations <= 2) == (1, True)
+
+
 def counts(values: Hyperparameters) -> tuple[int, int]:
     return values.searched, values.fitted
 
