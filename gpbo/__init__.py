@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gpbo.strategy.random import Random as Random
     from gpbo.strategy.sobol import Sobol as Sobol
     from gpbo.strategy.tpe import TPE as TPE
+    from gpbo.strategy.trust_region import TrustRegion as TrustRegion
     from gpbo.trial import Trial as Trial
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ _HOMES = {
     "gpbo.strategy.random": ("Random",),
     "gpbo.strategy.sobol": ("Sobol",),
     "gpbo.strategy.tpe": ("TPE",),
+    "gpbo.strategy.trust_region": ("TrustRegion",),
     "gpbo.trial": ("Trial",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

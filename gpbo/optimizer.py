@@ -39,7 +39,8 @@ class Optimizer:
 
     space       a Space, or a dict that makes one
     direction   "minimize" or "maximize"
-    strategy    "bayes", "tpe", "random", "grid", "sobol", or a Strategy object with its settings
+    strategy    "bayes", "trust_region", "tpe", "random", "grid", "sobol", or a Strategy object with
+                its settings
     seed        a whole number in [0, 2**63); None draws one, which the study keeps
     storage     None for memory, a path or sqlite:/// URL for a file, or a Storage
     study       the name of the study in the storage; an existing one is resumed

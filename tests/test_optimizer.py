@@ -319,7 +319,7 @@ def test_clip_moves_a_point_into_the_space() -> None:
 # ---- finite spaces
 
 
-@pytest.mark.parametrize("strategy", ["random", "sobol", "grid", "bayes"])
+@pytest.mark.parametrize("strategy", ["random", "sobol", "grid", "bayes", "trust_region"])
 def test_sixteen_points_are_proposed_once_each_and_then_no_more(
     strategy: str, small_space: gpbo.Space
 ) -> None:

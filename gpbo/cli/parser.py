@@ -245,7 +245,7 @@ def _setup(p: argparse.ArgumentParser) -> None:
     p.add_argument("--direction", choices=("minimize", "maximize"),
                    help="what to do to the value (default: minimize)")  # fmt: skip
     p.add_argument("--strategy", type=_strategy, metavar="NAME",
-                   help="bayes (default), tpe, random, grid or sobol")  # fmt: skip
+                   help="bayes (default), trust_region, tpe, random, grid or sobol")  # fmt: skip
     p.add_argument("--seed", type=_whole(0, MAX_SEED), metavar="K",
                    help="the same seed, the same proposals (default: drawn, and kept)")  # fmt: skip
     p.add_argument("--device", default="auto", metavar="NAME",

@@ -7,7 +7,7 @@ from typing import Any
 from gpbo.errors import did_you_mean, explain
 from gpbo.strategy.base import Proposal, Strategy
 
-NAMES = ("bayes", "random", "grid", "sobol", "tpe")
+NAMES = ("bayes", "random", "grid", "sobol", "tpe", "trust_region")
 
 
 def make(spec: Any, *, device: str = "auto", budget: int | None = None) -> Strategy:
@@ -29,7 +29,7 @@ def make(spec: Any, *, device: str = "auto", budget: int | None = None) -> Strat
         raise TypeError(
             explain("strategy", "not a strategy", spec, expected=f"one of {NAMES} or a Strategy")
         )
-    if spec == "bayes":  # imported here: the others need no torch
+    if spec == "bayes":  # imported here: most others need no torch
         from gpbo.strategy.bayes import Bayes
 
         return Bayes(device=device, budget=budget)
@@ -49,6 +49,10 @@ def make(spec: Any, *, device: str = "auto", budget: int | None = None) -> Strat
         from gpbo.strategy.tpe import TPE
 
         return TPE()
+    if spec == "trust_region":
+        from gpbo.strategy.trust_region import TrustRegion
+
+        return TrustRegion(device=device, budget=budget)
     raise ValueError(f"strategy: unknown name {spec!r}. {did_you_mean(spec, NAMES)}")
 
 

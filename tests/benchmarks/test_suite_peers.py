@@ -89,7 +89,9 @@ def test_a_slow_peer_proposes_what_the_space_allows(worker: Worker, peer: str, s
     assert reason or len(seen) == 7
 
 
-@pytest.mark.parametrize("peer", ["random", "gpbo", "optuna-tpe", "hyperopt", "cma", "smac"])
+@pytest.mark.parametrize(
+    "peer", ["random", "gpbo", "gpbo-trust-region", "optuna-tpe", "hyperopt", "cma", "smac"]
+)
 def test_the_same_seed_gives_the_same_study(worker: Worker, peer: str) -> None:
     if PEERS[peer].version() is None:
         pytest.skip(f"{PEERS[peer].package} is not installed")
@@ -104,6 +106,7 @@ def test_what_a_peer_cannot_do_is_said() -> None:
         for peer in PEERS
         for space, where in SPACES.items()
     }
+    assert said["gpbo-trust-region", "nested"] is None
     for peer in ("gpbo", "random", "optuna-tpe", "optuna-gp", "hyperopt", "smac"):
         assert said[peer, "nested"] is None
     for peer in ("botorch", "skopt", "hebo", "ax", "cma"):

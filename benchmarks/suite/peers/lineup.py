@@ -9,6 +9,7 @@ PEERS: dict[str, type[Peer]] = {
     peer.name: peer
     for peer in (
         ours.GpboBayes,
+        ours.GpboTrustRegion,
         ours.Random,
         ours.Sobol,
         ours.Grid,

@@ -41,6 +41,16 @@ class GpboBayes(Gpbo):
         return self._opt.recommend()
 
 
+class GpboTrustRegion(Gpbo):
+    """The strategy for long studies and many dimensions."""
+
+    name, strategy = "gpbo-trust-region", "trust_region"
+    modules = (*Gpbo.modules, "torch", "gpbo.strategy.trust_region")
+
+    def recommend(self) -> Params | None:
+        return self._opt.recommend()
+
+
 class Random(Gpbo):
     """Independent draws."""
 

@@ -1,0 +1,314 @@
+"""Bayesian optimization in a trust region: for long studies and many dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpbo.acquisition.base import Acquisition
+from gpbo.acquisition.feasible import LogFeasibility
+from gpbo.acquisition.improvement import Goal, improvement
+from gpbo.acquisition.montecarlo import normal_base_samples
+from gpbo.acquisition.thompson import distinct_best, sample
+from gpbo.check import whole
+from gpbo.history import History
+from gpbo.maximizer import Box, Settings, Situation, propose
+from gpbo.maximizer.landscape import CELLS, Taken
+from gpbo.seeding import generator
+from gpbo.space import Params, Space
+from gpbo.strategy.base import Proposal, Strategy
+from gpbo.strategy.bayes import (
+    BASE_SAMPLES,
+    LEAST,
+    NOISE,
+    TROUBLE,
+    Bayes,
+    _lengthscale,
+    _warn,
+)
+from gpbo.strategy.belief import Belief, believe
+from gpbo.strategy.device import check_device, choose, most_rows, one_thread
+from gpbo.strategy.random import Fresh
+from gpbo.strategy.region import NAME, Region, region_of, run_at, since
+from gpbo.strategy.sobol import sobol_points
+
+MOST, EACH = 5000, 100  # candidates to draw for: EACH for a dimension, MOST at most; TuRBO's
+# Points that are chosen one after the other; those after them in a batch are drawn. To draw all
+# loses: docs/decisions/13-trust-region.md.
+FEW = 32
+LARGEST = 1e300  # of a value that is recorded: JSON has no infinity
+ROWS = 2000  # observations of a run's model, at most: the better half of them, others at random
+
+
+@dataclass(frozen=True)
+class TrustRegion(Strategy):
+    """Proposals near the best point of the present run, as near as earlier ones proved useful.
+
+    The first 32 of a batch have the highest log expected improvement in the region, one after the
+    other. The rest are each the best candidate of one function drawn from the belief (Thompson
+    sampling), so that a thousand cost seconds.
+
+    device  "auto", "cpu", "cuda" or "cuda:N"; where a model fails on one, the CPU takes over, then
+            Sobol points, with a warning and a note in the provenance
+    budget  how many trials the study will have, if known: a small one starts on fewer points
+    start   how many trials begin a run, before its first model; None: a number that suits the space
+
+    Raises   DeviceError            if the device does not exist
+             TypeError, ValueError  if start is not a whole number, 1 or more
+    Source   TuRBO-1, Eriksson et al. 2019, arXiv:1910.01739
+    """
+
+    device: str = "auto"
+    budget: int | None = None
+    start: int | None = None
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        if self.start is not None:
+            whole("TrustRegion start", self.start, 1)
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    def starts(self, space: Space) -> int:
+        """How many trials begin a run, before its first model."""
+        return Bayes(budget=self.budget, start=self.start).starts(space)
+
+    def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
+        region = region_of(history)
+        local = since(history, region.began)
+        # Equal values say nothing about where to go: the space is filled evenly until one differs.
+        flat = len({trial.value for trial in local.complete}) < 2
+        begin = n if flat else max(0, min(n, self.starts(history.space) - len(local)))
+        proposals = self._start(history, region, begin, seed)
+        if len(proposals) == n or len(proposals) < begin:
+            return proposals
+        with one_thread():
+            task = _Task(history, local, region, proposals, n - begin, seed)
+            return proposals + self._by_model(task)
+
+    def recommend(self, history: History) -> Params:
+        """The complete trial with the best posterior mean, of the run with the best value."""
+        local = since(history, *run_at(history, history.best.number))
+        complete = local.complete
+        if len(complete) < 2:
+            return history.best.params
+        with one_thread():
+            for device, _ in self._devices(len(local)):
+                try:
+                    means = _believe(local, 0, device, None).means()
+                    return complete[int(means.argmax())].params
+                except TROUBLE as error:
+                    _warn(f"recommend: the model failed on {device} ({error}); trying the next")
+        return history.best.params
+
+    def _start(self, history: History, region: Region, n: int, seed: int) -> list[Proposal]:
+        """The centre of the space, then the points of a Sobol sequence that no run has had."""
+        fresh = Fresh(history)
+        first, dimension = len(history), len(history.space.leaves)
+        points = sobol_points(dimension, first, n, seed) if n else np.empty((0, dimension))
+        for number, point in enumerate(points, first):
+            if not (number == 0 and fresh.add(np.full(dimension, 0.5))) and not fresh.add(point):
+                fresh.add_random(generator(seed, "start", number))
+        provenance = {"strategy": self.name, "phase": "start", "region": region.began}
+        return [Proposal(params, provenance) for params in fresh.params]
+
+    def _by_model(self, task: _Task) -> list[Proposal]:
+        """Proposals of a model, on the first device where it works; else Sobol points."""
+        fallback: str | None = None
+        for device, name in self._devices(max(len(task.local), task.candidates)):
+            try:
+                belief = _believe(task.local, task.seed, device, task.memory())
+                return _Search(task, belief).proposals({"device": name, "fallback": fallback})
+            except TROUBLE as error:
+                fallback = f"the model failed on {name}: {type(error).__name__}: {error}"
+                _warn(f"ask: {fallback}; falling back")
+        known = len(task.before)
+        more = self._start(task.history, task.region, known + task.n, task.seed)[known:]
+        return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in more]
+
+    def _devices(self, size: int) -> Iterator[tuple[torch.device, str]]:
+        device = choose(self.device, size)
+        yield device, str(device)
+        if device.type != "cpu":
+            yield torch.device("cpu"), "cpu"
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What is to be proposed: n more points for a run, after those `before` in the same ask."""
+
+    history: History
+    local: History  # the run's trials
+    region: Region
+    before: list[Proposal]
+    n: int
+    seed: int
+
+    @property
+    def candidates(self) -> int:
+        """How many points the drawn ones are chosen from; 0 where none are drawn."""
+        if self.n <= FEW:
+            return 0
+        d = len(self.history.space.leaves)
+        return max(min(EACH * d, MOST, CELLS // d), 2 * self.n)
+
+    @property
+    def first(self) -> int:
+        """The number that the first point will have."""
+        return len(self.history) + len(self.before)
+
+    def rows(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The coordinates of the points before: (b, leaves)."""
+        space = self.history.space
+        rows = np.array([space.to_row(proposal.params) for proposal in self.before])
+        return rows.reshape(len(self.before), len(space.leaves))
+
+    def memory(self) -> Mapping[str, Any] | None:
+        """What the run's newest model remembered."""
+        for trial in reversed(self.history.trials[self.region.began :]):
+            memory = trial.provenance.get("memory")
+            if memory is not None:
+                return dict(memory)
+        return None
+
+
+@dataclass
+class _Search:
+    """Points of a trust region that are worth most by a belief."""
+
+    task: _Task
+    belief: Belief
+    box: Box = field(init=False)
+    known: Tensor = field(init=False)  # (n, p): every point that ended, of earlier runs too
+    pending: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        task, belief = self.task, self.belief
+        complete = belief.tried[~torch.isnan(belief.quality)]
+        center = complete[belief.means().argmax()]
+        self.box = Box.around(belief.domain, center, task.region.length, _lengthscale(belief))
+        earlier = belief.tried.new_tensor(task.history.rows[: task.region.began])
+        self.known = torch.cat([belief.tried, belief.domain.snap(earlier)])
+        self.pending = torch.cat([belief.pending, belief.pending.new_tensor(task.rows())])
+
+    def proposals(self, about: dict[str, Any]) -> list[Proposal]:
+        """The n points, each with its provenance; fewer where no more are left."""
+        task, belief = self.task, self.belief
+        z, values = self._greedy(min(task.n, FEW))
+        greedy = len(z)
+        if task.n > greedy == FEW:
+            drawn = self._drawn(task.n - greedy, torch.cat([self.pending, z]))
+            z, values = torch.cat([z, drawn[0]]), torch.cat([values, drawn[1]])
+        params, worth = self._distinct(z, values)
+        if not params:
+            return []
+        instead = {"fallback": "no candidate was new: random"}
+        rows = np.array([task.history.space.to_row(one) for one in params])
+        x = belief.domain.embed(belief.domain.snap(z.new_tensor(rows)))
+        mean, variance = belief.posterior.mean_variance(x)
+        mean, sd = belief.target.to_values(mean, variance.sqrt())
+        about = {
+            "strategy": NAME,
+            "phase": "model",
+            **about,
+            "region": task.region.began,
+            "batch": task.first,
+            "length": task.region.length,
+        }
+        made: list[dict[str, Any]] = [
+            {
+                **about,
+                "rule": "log_ei" if k < greedy else "thompson",
+                "mean": belief.sign * m,
+                "sd": s,
+                "acquisition": value,
+                **(instead if value is None else {}),
+            }
+            for k, (m, s, value) in enumerate(zip(mean.tolist(), sd.tolist(), worth, strict=True))
+        ]
+        # Once for each ask: the next fit starts from here.
+        made[0] |= {"memory": belief.memory(), "fit": belief.values.report}
+        return [Proposal(*pair) for pair in zip(params, made, strict=True)]
+
+    def _greedy(self, n: int) -> tuple[Tensor, Tensor]:
+        """The n points with the highest log expected improvement, beside those before them."""
+        task, belief, pending = self.task, self.belief, self.pending
+        rng = generator(task.seed, "region", task.first)
+        beside = len(pending) + n - 1  # points that others are chosen beside
+        samples = normal_base_samples(BASE_SAMPLES, beside, rng, pending.device)
+        success = None if belief.success is None else belief.success.posterior
+        best = float(belief.means().max())
+
+        def acquisition(pending: Tensor) -> Acquisition:
+            noise = belief.noise * NOISE[(len(task.history) + len(pending)) % 2]
+            goal = Goal(best, noise, success, LEAST, samples)
+            return improvement(belief.posterior, goal, pending)
+
+        quality = belief.quality.new_full((len(self.known),), torch.nan)
+        quality[: len(belief.quality)] = belief.quality
+        situation = Situation(self.known, quality, pending, _lengthscale(belief), self.box)
+        return propose(acquisition, belief.domain, n, situation, rng)
+
+    def _drawn(self, n: int, pending: Tensor) -> tuple[Tensor, Tensor]:
+        """Up to n points that are best by one draw of the belief each, pending ones counted in."""
+        task, belief, domain = self.task, self.belief, self.belief.domain
+        rng = generator(task.seed, "draws", task.first)
+        z = self._candidates(pending, rng)
+        if len(z) == 0:
+            return z, z.new_zeros(0)
+        x = domain.embed(z)
+        posterior = belief.posterior.condition(domain.embed(pending), None)
+        values = sample(posterior, x, n, rng)
+        if belief.success is not None:
+            values += LogFeasibility(belief.success.posterior, least=LEAST)(x.unsqueeze(1))
+        best = distinct_best(values)
+        return z[best], values[torch.arange(len(best)), best]
+
+    def _candidates(self, pending: Tensor, rng: np.random.Generator) -> Tensor:
+        """Distinct points of the region that are not known: (m, p); of a small domain, all."""
+        domain = self.belief.domain
+        if domain.size is not None and domain.size <= Settings().exhaustive:
+            z = domain.enumerate()
+        else:
+            z = self.box.candidates(domain, self.task.candidates, rng)
+        if domain.n_discrete:
+            z = torch.unique(z, dim=0)
+        taken = Taken(domain)
+        taken.add(domain.snap(self.known))
+        taken.add(domain.snap(pending))
+        return z[~taken.mask(z)]
+
+    def _distinct(self, z: Tensor, values: Tensor) -> tuple[list[Params], list[float | None]]:
+        """The points as params that are new to the study, and their values.
+
+        A random one, with None for its value, stands in for each that is not new or not there.
+        """
+        task, points = self.task, z.cpu().numpy()
+        fresh = Fresh(task.history)
+        rows = task.rows()
+        for row in rows:
+            fresh.add(row)
+        worth: list[float | None] = []
+        for k in range(task.n):
+            # A long integer range is continuous to the maximizer: two points may be one value.
+            if k < len(points) and fresh.add(points[k]):
+                worth.append(float(values[k].clamp(-LARGEST, LARGEST)))
+            elif fresh.add_random(generator(task.seed, "instead", task.first + k)):
+                worth.append(None)
+            else:
+                break  # nothing is left
+        return fresh.params[len(rows) :], worth
+
+
+def _believe(
+    local: History, seed: int, device: torch.device, memory: Mapping[str, Any] | None
+) -> Belief:
+    most = min(most_rows(device, len(local)), ROWS)
+    return believe(local, seed, device, memory, most=most)
