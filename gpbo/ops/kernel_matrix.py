@@ -57,7 +57,7 @@ def kernel_matrix(
              DeviceError  if the tensors are on different devices
     Source   Rasmussen & Williams 2006, section 4.2.1, each column divided by its lengthscale
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         made: Tensor = matrix_operator(kernel, x1, x2, lengthscale, shape, outputscale, diagonal)
         return made
     call = check_pairs(kernel, x1, x2, lengthscale, shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import gpytorch
 import pytest
@@ -378,3 +379,16 @@ def test_a_nan_or_infinite_point_stays_in_its_row(points):
         got = matern52(broken, x2, lengthscale)
         assert torch.equal(got[row], torch.zeros(35, dtype=F64))
         torch.testing.assert_close(got[rest], want[rest], rtol=1e-13, atol=0)
+
+
+def test_a_trace_computes_again_for_other_points(points):
+    x, lengthscale = points(5, 2), points(2, low=0.3, high=0.9)
+
+    def matrix(x, lengthscale):
+        return kernel_matrix("matern52", x, None, lengthscale)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and still in use
+        traced = torch.jit.trace(matrix, (x, lengthscale))
+    other = points(5, 2, seed=1)
+    torch.testing.assert_close(traced(other, lengthscale), matrix(other, lengthscale))
