@@ -385,7 +385,7 @@ def test_a_trace_computes_again_for_other_points(points):
     x, lengthscale = points(5, 2), points(2, low=0.3, high=0.9)
 
     def matrix(x, lengthscale):
-        return kernel_matrix("matern52", x, None, lengthscale)
+        return matern52(x, None, lengthscale)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, and still in use
