@@ -88,17 +88,19 @@ def choose(
 
     Shapes   z (n, p), values (n,) -> long (at most starts + branches,), distinct rows
     """
-    usable = torch.isfinite(values)
-    if not bool(usable.any()):
+    number = values.detach().cpu().numpy()
+    usable = np.isfinite(number)
+    if not usable.any():
         return torch.arange(min(settings.starts, z.shape[0]), device=z.device)
-    finite = values[usable]
-    spread_of = finite.std(correction=0).clamp_min(torch.finfo(values.dtype).tiny)
+    finite = number[usable]
+    spread_of = max(float(finite.std()), np.finfo(np.float64).tiny)
     # Gumbel noise on the weights' logs draws without replacement (Efraimidis & Spirakis 2006).
-    gumbel = torch.from_numpy(rng.gumbel(size=values.shape[0])).to(values)
-    weight = settings.eta * (values - finite.mean()) / spread_of + gumbel
-    weight = torch.where(usable, weight, -torch.inf)
-    weight[torch.where(usable, values, -torch.inf).argmax()] = torch.inf
-    drawn = weight.topk(min(settings.starts, int(usable.sum()))).indices
+    with np.errstate(invalid="ignore", over="ignore"):  # where a value is infinite
+        weight = settings.eta * (number - finite.mean()) / spread_of
+    weight = np.where(usable, weight + rng.gumbel(size=len(number)), -np.inf)
+    weight[np.where(usable, number, -np.inf).argmax()] = np.inf
+    count = min(settings.starts, len(finite))
+    drawn = torch.from_numpy(weight.argpartition(-count)[-count:]).to(z.device)
     both = torch.cat([drawn, _best_of_branches(domain, z, values, settings.starts)])
     rows: Tensor = both.unique()  # type: ignore[no-untyped-call]
     return rows

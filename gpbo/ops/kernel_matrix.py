@@ -57,7 +57,8 @@ def kernel_matrix(
              DeviceError  if the tensors are on different devices
     Source   Rasmussen & Williams 2006, section 4.2.1, each column divided by its lengthscale
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]  # torch leaves it untyped
+    if tracing or torch.compiler.is_compiling():
         made: Tensor = matrix_operator(kernel, x1, x2, lengthscale, shape, outputscale, diagonal)
         return made
     call = check_pairs(kernel, x1, x2, lengthscale, shape)

@@ -56,6 +56,10 @@ GROWTH = 1.05
 # The same for moving the numbers at all, with more than MANY observations. In four studies of 420
 # trials the kept numbers lost 0.1 to 1.7 of log posterior until then, and 0.6 to 3.7 until 1.05.
 MOVE = 1.02
+# All starts take EARLY steps, and the KEEP that are highest then go on: a third of the evaluations.
+# Of 90 first fits (3 functions, 2 to 20 dimensions, 10 to 200 observations) 2 ended below what all
+# starts would have led to; with 12 steps 1, at a saving of half as much.
+EARLY, KEEP = 5, 3
 FIXED = 2  # starts that are not drawn: the priors' modes, and long lengthscales
 LOOK = Settings(max_iter=0)  # the log posterior at the starts
 
@@ -68,7 +72,7 @@ class FitReport:
     """How a fit went; iterations and gradient_norm are those of the start that won.
 
     Needs    starts: 0 where the last hyperparameters were kept, and then what would have to be
-             computed is nan; evaluations: of all starts
+             computed is nan; evaluations: of the searches that went to their end
     """
 
     iterations: int
@@ -160,13 +164,26 @@ def _from_all(
     if part is data:
         if warm is not None:
             theta = torch.cat([_row(warm, data), theta])
-        return _search(data, priors)(theta, settings, None), len(theta)
-    found, size = _search(part, priors)(theta, settings, None), SOME
+        return _heats(_search(data, priors), theta, settings), len(theta)
+    found, size = _heats(_search(part, priors), theta, settings), SOME
     if n > LARGE:
         found = _onward(_part(data, LARGE, rng), priors, found, SOME, None, settings)
         size = LARGE
     found = _onward(data, priors, found, size, warm, _shortened(settings, n))
     return found, 1 if warm is None else 2
+
+
+def _heats(search: Search, theta: Tensor, settings: Settings) -> Found:
+    """Where the most promising of the starts lead to."""
+    if len(theta) <= KEEP:
+        return search(theta, settings, None)
+    first = search(theta, replace(settings, max_iter=min(EARLY, settings.max_iter)), None)
+    best = first.value.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)[:KEEP]
+    if first.inverse is None:
+        return search(first.theta[best], settings, None)
+    found = [search(first.theta[k : k + 1], settings, first.inverse[k]) for k in best.tolist()]
+    parts = {name: [getattr(one, name) for one in found] for name in Found.__slots__}
+    return Found(**{name: torch.cat(part) for name, part in parts.items()})
 
 
 def _part(data: Data, size: int, rng: np.random.Generator) -> Data:
