@@ -1,0 +1,1 @@
+"""What proposals in batches cost: in evaluations, in spread, and in seconds."""
