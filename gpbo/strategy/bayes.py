@@ -30,6 +30,10 @@ BASE_SAMPLES = 128  # of what pending trials may turn out to be
 # Shares of the learned noise that count as noise, in turn. Without any, proposals repeat the best
 # category for ever on 6 of 12 seeds of a mixed function; with all of it, refinement on Branin is 50
 # times worse in the mean of 5 seeds; in turn, 2 of 12 and 9 times.
+# Beside pending points none does: it would keep a batch from refining. Batches of 8 ended 0.74 and
+# 0.45 decades lower for it, 8 workers 0.45 and 0.42, on 6 problems to tune on and 12 to report on
+# (6 and 3 seeds). Where a coordinate is discrete it stays, for 2 of 6 seeds of Hartmann's function
+# with categories got stuck without it, none with it.
 NOISE = (1.0, 0.1)
 LEAST = 0.5  # probability of success that a proposal should have
 # What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
@@ -155,6 +159,8 @@ class Bayes(Strategy):
 
         def acquisition(pending: Tensor) -> Acquisition:
             noise = belief.noise * NOISE[(len(history) + len(pending)) % 2]
+            if len(pending) and not belief.domain.n_discrete:
+                noise = 0.0
             success = None if belief.success is None else belief.success.posterior
             goal = Goal(best, noise, success, LEAST, samples)
             return improvement(belief.posterior, goal, pending)
