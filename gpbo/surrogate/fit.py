@@ -72,7 +72,7 @@ class FitReport:
     """How a fit went; iterations and gradient_norm are those of the start that won.
 
     Needs    starts: 0 where the last hyperparameters were kept, and then what would have to be
-             computed is nan; evaluations: of the searches that went to their end
+             computed is nan; evaluations: of the starts that went to their end
     """
 
     iterations: int
@@ -175,15 +175,18 @@ def _from_all(
 
 def _heats(search: Search, theta: Tensor, settings: Settings) -> Found:
     """Where the most promising of the starts lead to."""
-    if len(theta) <= KEEP:
+    if len(theta) <= KEEP or settings.max_iter <= EARLY:
         return search(theta, settings, None)
-    first = search(theta, replace(settings, max_iter=min(EARLY, settings.max_iter)), None)
+    first = search(theta, replace(settings, max_iter=EARLY), None)
     best = first.value.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)[:KEEP]
     if first.inverse is None:
-        return search(first.theta[best], settings, None)
-    found = [search(first.theta[k : k + 1], settings, first.inverse[k]) for k in best.tolist()]
-    parts = {name: [getattr(one, name) for one in found] for name in Found.__slots__}
-    return Found(**{name: torch.cat(part) for name, part in parts.items()})
+        found = search(first.theta[best], settings, None)
+    else:
+        rest = [search(first.theta[k : k + 1], settings, first.inverse[k]) for k in best.tolist()]
+        parts = {name: [getattr(one, name) for one in rest] for name in Found.__slots__}
+        found = Found(**{name: torch.cat(part) for name, part in parts.items()})
+    found.counts[:, :2] += first.counts[best, :2]
+    return found
 
 
 def _part(data: Data, size: int, rng: np.random.Generator) -> Data:
