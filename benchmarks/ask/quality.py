@@ -176,7 +176,7 @@ def _maximize_botorch(
     except ImportError:
         return None
 
-    class Ours(AcquisitionFunction):  # type: ignore[misc]
+    class Ours(AcquisitionFunction):  # type: ignore[misc]  # its base is not typed
         def forward(self, X: Tensor) -> Tensor:
             return acquisition(X)
 
@@ -203,7 +203,7 @@ def _maximize_optuna(
     except ImportError:
         return None
 
-    class Ours(BaseAcquisitionFunc):  # type: ignore[misc]
+    class Ours(BaseAcquisitionFunc):  # type: ignore[misc]  # its base is not typed
         def eval_acqf(self, x: Tensor) -> Tensor:
             return acquisition(x.reshape(-1, 1, x.shape[-1])).reshape(x.shape[:-1])
 

@@ -54,7 +54,7 @@ def normal_base_samples(
         return torch.zeros(count, 0, dtype=torch.float64, device=device)
     if columns > SOBOL_COLUMNS:
         return torch.from_numpy(rng.standard_normal((count, columns))).to(device)
-    engine = SobolEngine(columns, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+    engine = SobolEngine(columns, scramble=True, seed=seed)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     u = engine.draw(count, dtype=torch.float64).to(device)
     tiny = 2.0**-31  # half a step of the sequence: 0 would become -inf
     samples: Tensor = torch.special.ndtri(u.clamp(tiny, 1 - tiny))

@@ -53,7 +53,7 @@ def even(p: int, n: int, rng: np.random.Generator, device: torch.device) -> Tens
 
 @lru_cache(maxsize=8)
 def _sobol(p: int, n: int, device: torch.device) -> Tensor:
-    engine = SobolEngine(p, scramble=True, seed=0)  # type: ignore[no-untyped-call]
+    engine = SobolEngine(p, scramble=True, seed=0)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return engine.draw(n, dtype=torch.float64).to(device)
 
 
@@ -102,7 +102,7 @@ def choose(
     count = min(settings.starts, len(finite))
     drawn = torch.from_numpy(weight.argpartition(-count)[-count:]).to(z.device)
     both = torch.cat([drawn, _best_of_branches(domain, z, values, settings.starts)])
-    rows: Tensor = both.unique()  # type: ignore[no-untyped-call]
+    rows: Tensor = both.unique()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return rows
 
 

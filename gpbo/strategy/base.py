@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpbo.errors import FallbackWarning
 from gpbo.history import History
 from gpbo.space import Lattice, Params, Space
 
@@ -60,3 +62,8 @@ class Strategy(ABC):
         Raises   NoResultsError  if nothing is complete
         """
         return history.best.params
+
+
+def warn_fallback(message: str) -> None:
+    """Say that something took the place of what was asked for."""
+    warnings.warn(message, FallbackWarning, stacklevel=2)

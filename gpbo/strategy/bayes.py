@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,12 @@ from torch import Tensor
 from gpbo.acquisition.base import Acquisition
 from gpbo.acquisition.improvement import Goal, improvement
 from gpbo.acquisition.montecarlo import normal_base_samples
-from gpbo.errors import FallbackWarning, GpboError
+from gpbo.errors import GpboError
 from gpbo.history import History
 from gpbo.maximizer import Situation, propose
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
-from gpbo.strategy.base import Proposal, Strategy
+from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.belief import Belief, believe
 from gpbo.strategy.device import check_device, choose, most_rows, one_thread
 from gpbo.strategy.random import Fresh
@@ -97,7 +96,9 @@ class Bayes(Strategy):
                     belief = self._believe(history, 0, device)
                     return complete[int(belief.means().argmax())].params
                 except TROUBLE as error:
-                    _warn(f"recommend: the model failed on {device} ({error}); trying the next")
+                    warn_fallback(
+                        f"recommend: the model failed on {device} ({error}); trying the next"
+                    )
         return history.best.params
 
     def _start(self, history: History, n: int, seed: int) -> list[Proposal]:
@@ -123,7 +124,7 @@ class Bayes(Strategy):
                 return self._maximize(history, belief, before, n, seed, name, fallback)
             except TROUBLE as error:
                 fallback = f"the model failed on {name}: {type(error).__name__}: {error}"
-                _warn(f"ask: {fallback}; falling back")
+                warn_fallback(f"ask: {fallback}; falling back")
         proposals = self._start(history, len(before) + n, seed)[len(before) :]
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
 
@@ -151,7 +152,7 @@ class Bayes(Strategy):
         rows = np.array([history.space.to_row(p.params) for p in before])
         rows = rows.reshape(len(before), len(history.space.leaves))
         pending = torch.cat([belief.pending, belief.pending.new_tensor(rows)])
-        situation = Situation(belief.tried, belief.quality, pending, _lengthscale(belief))
+        situation = Situation(belief.tried, belief.quality, pending, belief.lengthscale)
         rng = generator(seed, "maximize", len(history))
         best = float(belief.means().max())
         beside = len(pending) + n - 1  # points that others are chosen beside
@@ -210,7 +211,7 @@ def _left_out(belief: Belief, history: History) -> str | None:
     if belief.observations == len(history.complete):
         return None
     said = f"the model is of {belief.observations} of {len(history.complete)} trials: memory"
-    _warn(f"ask: {said}")
+    warn_fallback(f"ask: {said}")
     return said
 
 
@@ -224,15 +225,3 @@ def _surrogate(spec: Any) -> Surrogate | None:
     from gpbo.surrogate.custom import CustomSurrogate  # imported here: it needs GPyTorch
 
     return CustomSurrogate.from_kernel(spec)
-
-
-def _lengthscale(belief: Belief) -> Tensor | None:
-    """The lengthscale of each coordinate, where the surrogate remembers one for each."""
-    found = belief.values.memory.get("lengthscale")
-    if not isinstance(found, list) or len(found) != belief.domain.p:
-        return None
-    return belief.tried.new_tensor(found)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, FallbackWarning, stacklevel=2)

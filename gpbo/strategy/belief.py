@@ -56,6 +56,14 @@ class Belief:
         complete = self.tried[~torch.isnan(self.quality)]
         return self.posterior.mean(self.domain.embed(complete))
 
+    @property
+    def lengthscale(self) -> Tensor | None:
+        """The lengthscale of each coordinate, where the surrogate remembers one for each: (p,)."""
+        found = self.values.memory.get("lengthscale")
+        if not isinstance(found, list) or len(found) != self.domain.p:
+            return None
+        return self.tried.new_tensor(found)
+
     def predict(self, z: Tensor) -> tuple[float, float]:
         """Mean and standard deviation at one point, in the user's units and direction.
 

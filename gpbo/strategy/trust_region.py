@@ -21,15 +21,13 @@ from gpbo.maximizer import Box, Settings, Situation, propose
 from gpbo.maximizer.landscape import CELLS, Taken
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
-from gpbo.strategy.base import Proposal, Strategy
+from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.bayes import (
     BASE_SAMPLES,
     LEAST,
     NOISE,
     TROUBLE,
     Bayes,
-    _lengthscale,
-    _warn,
 )
 from gpbo.strategy.belief import Belief, believe
 from gpbo.strategy.device import check_device, choose, most_rows, one_thread
@@ -105,7 +103,9 @@ class TrustRegion(Strategy):
                     means = _believe(local, 0, device, None).means()
                     return complete[int(means.argmax())].params
                 except TROUBLE as error:
-                    _warn(f"recommend: the model failed on {device} ({error}); trying the next")
+                    warn_fallback(
+                        f"recommend: the model failed on {device} ({error}); trying the next"
+                    )
         return history.best.params
 
     def _start(self, history: History, region: Region, n: int, seed: int) -> list[Proposal]:
@@ -128,7 +128,7 @@ class TrustRegion(Strategy):
                 return _Search(task, belief).proposals({"device": name, "fallback": fallback})
             except TROUBLE as error:
                 fallback = f"the model failed on {name}: {type(error).__name__}: {error}"
-                _warn(f"ask: {fallback}; falling back")
+                warn_fallback(f"ask: {fallback}; falling back")
         known = len(task.before)
         more = self._start(task.history, task.region, known + task.n, task.seed)[known:]
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in more]
@@ -193,7 +193,7 @@ class _Search:
         task, belief = self.task, self.belief
         complete = belief.tried[~torch.isnan(belief.quality)]
         center = complete[belief.means().argmax()]
-        self.box = Box.around(belief.domain, center, task.region.length, _lengthscale(belief))
+        self.box = Box.around(belief.domain, center, task.region.length, belief.lengthscale)
         earlier = belief.tried.new_tensor(task.history.rows[: task.region.began])
         self.known = torch.cat([belief.tried, belief.domain.snap(earlier)])
         self.pending = torch.cat([belief.pending, belief.pending.new_tensor(task.rows())])
@@ -253,7 +253,7 @@ class _Search:
 
         quality = belief.quality.new_full((len(self.known),), torch.nan)
         quality[: len(belief.quality)] = belief.quality
-        situation = Situation(self.known, quality, pending, _lengthscale(belief), self.box)
+        situation = Situation(self.known, quality, pending, belief.lengthscale, self.box)
         return propose(acquisition, belief.domain, n, situation, rng)
 
     def _drawn(self, n: int, pending: Tensor) -> tuple[Tensor, Tensor]:

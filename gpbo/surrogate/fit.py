@@ -28,9 +28,9 @@ from gpbo.surrogate.prior import Priors
 # The log posterior is summed over the observations: 1e-2 leaves it about 1e-4 below its maximum.
 SETTINGS = Settings(max_iter=200, gradient_tolerance=1e-2, value_tolerance=1e-7)
 # The gain that a step has to promise, where the curvature is known from the fit before. In chains
-# of 24 fits (2 to 50 dimensions, 15 to 200 observations, one more each time) that curvature made 3
-# evaluations of 18 (12 dimensions and fewer) and 4 to 12 of 23 (20 and 50); a DECREMENT of 1e-5
-# lost 2e-3 at most and 1e-4 nearly always, 2e-4 lost 1e-2 and saved half an evaluation.
+# of 24 fits (2 to 50 dimensions, 15 to 200 observations, one more each time) that curvature made 2
+# to 4 evaluations of 12 to 21 (2 and 6 dimensions) and 4 to 12 of 21 to 25 (20 and 50); a DECREMENT
+# of 1e-5 lost 2e-3 at most, 2e-4 lost 1e-2 and saved an evaluation.
 DECREMENT = 1e-5
 # Up to so many hyperparameters the whole curvature is kept for the next fit, beyond its diagonal.
 WHOLE = 40
@@ -56,10 +56,6 @@ GROWTH = 1.05
 # The same for moving the numbers at all, with more than MANY observations. In four studies of 420
 # trials the kept numbers lost 0.1 to 1.7 of log posterior until then, and 0.6 to 3.7 until 1.05.
 MOVE = 1.02
-# All starts take EARLY steps, and the KEEP that are highest then go on: half of the evaluations. Of
-# 90 first fits (3 functions, 2 to 20 dimensions, 10 to 200 observations) one ended below what all
-# starts would have led to; after 5 or 8 steps two, for a third of the evaluations.
-EARLY, KEEP = 12, 3
 FIXED = 2  # starts that are not drawn: the priors' modes, and long lengthscales
 LOOK = Settings(max_iter=0)  # the log posterior at the starts
 
@@ -72,7 +68,7 @@ class FitReport:
     """How a fit went; iterations and gradient_norm are those of the start that won.
 
     Needs    starts: 0 where the last hyperparameters were kept, and then what would have to be
-             computed is nan; evaluations: of the starts that went to their end
+             computed is nan; evaluations: of all starts that were there at the end
     """
 
     iterations: int
@@ -164,29 +160,13 @@ def _from_all(
     if part is data:
         if warm is not None:
             theta = torch.cat([_row(warm, data), theta])
-        return _heats(_search(data, priors), theta, settings), len(theta)
-    found, size = _heats(_search(part, priors), theta, settings), SOME
+        return _search(data, priors)(theta, settings, None), len(theta)
+    found, size = _search(part, priors)(theta, settings, None), SOME
     if n > LARGE:
         found = _onward(_part(data, LARGE, rng), priors, found, SOME, None, settings)
         size = LARGE
     found = _onward(data, priors, found, size, warm, _shortened(settings, n))
     return found, 1 if warm is None else 2
-
-
-def _heats(search: Search, theta: Tensor, settings: Settings) -> Found:
-    """Where the most promising of the starts lead to."""
-    if len(theta) <= KEEP or settings.max_iter <= EARLY:
-        return search(theta, settings, None)
-    first = search(theta, replace(settings, max_iter=EARLY), None)
-    best = first.value.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)[:KEEP]
-    if first.inverse is None:
-        found = search(first.theta[best], settings, None)
-    else:
-        rest = [search(first.theta[k : k + 1], settings, first.inverse[k]) for k in best.tolist()]
-        parts = {name: [getattr(one, name) for one in rest] for name in Found.__slots__}
-        found = Found(**{name: torch.cat(part) for name, part in parts.items()})
-    found.counts[:, :2] += first.counts[best, :2]
-    return found
 
 
 def _part(data: Data, size: int, rng: np.random.Generator) -> Data:

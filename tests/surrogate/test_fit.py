@@ -51,7 +51,7 @@ def test_a_fit_is_never_worse_than_scipys_from_the_same_starts(n: int, d: int) -
     )
     assert report.log_posterior >= best - 1e-3
     assert report.starts == len(starts)
-    assert report.evaluations > 3
+    assert report.evaluations > report.starts
     assert report.gradient_norm < 0.1
     assert report.fallback is None
 
@@ -61,7 +61,7 @@ def test_the_report_is_about_the_numbers_that_are_returned() -> None:
     found, report = fitted(x, y)
     again = LogPosterior(Data.build(x, y), default_priors(3))(encode(found, x).unsqueeze(0))
     assert report.log_posterior == pytest.approx(float(again.value), rel=1e-12)
-    assert report.gradient_norm < 0.1
+    assert report.gradient_norm <= 1e-2
     assert report.iterations > 3
     assert report.seconds > 0
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["starts"] == report.starts
@@ -88,6 +88,16 @@ def test_equal_data_and_generator_give_equal_bits_also_through_json() -> None:
     stored = Hyperparameters.from_dict(json.loads(json.dumps(first.to_dict())))
     x, y = problem(16, 3)
     assert fitted(x, y, warm=stored)[0] == fitted(x, y, warm=first)[0]
+
+
+def test_the_generator_advances_equally_with_and_without_a_warm_start() -> None:
+    x, y = problem(6, 2)
+    states = []
+    for warm in (None, values(2)):
+        rng = generator(0, "fit")
+        fit(Data.build(x, y), default_priors(2), rng, warm=warm)
+        states.append(rng.bit_generator.state)
+    assert states[0] == states[1]
 
 
 def test_a_warm_start_at_the_optimum_is_kept_or_beaten() -> None:
