@@ -4,5 +4,6 @@ from gpbo.maximizer.batch import Situation, propose
 from gpbo.maximizer.box import Box
 from gpbo.maximizer.domain import Domain
 from gpbo.maximizer.settings import Settings
+from gpbo.maximizer.start import best_known, candidates
 
-__all__ = ["Box", "Domain", "Settings", "Situation", "propose"]
+__all__ = ["Box", "Domain", "Settings", "Situation", "best_known", "candidates", "propose"]

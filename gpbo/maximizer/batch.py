@@ -16,7 +16,7 @@ from gpbo.maximizer.discrete import Moves, ascend, climb_from
 from gpbo.maximizer.domain import Domain
 from gpbo.maximizer.landscape import Landscape, Taken
 from gpbo.maximizer.settings import Settings
-from gpbo.maximizer.start import candidates, choose, spread
+from gpbo.maximizer.start import best_known, candidates, choose, spread
 
 Factory = Callable[[Tensor], Acquisition]  # encoded pending points (m, d) -> what to maximize
 
@@ -65,7 +65,7 @@ def propose(
     taken = Taken(domain)
     taken.add(known)
     taken.add(pending)
-    good = _best_known(known, situation.quality, settings)
+    good = best_known(known, situation.quality, settings)
     chosen: list[Tensor] = []
     values: list[Tensor] = []
     tops = known[:0]
@@ -129,13 +129,6 @@ def _all_left(landscape: Landscape) -> tuple[Tensor, Tensor]:
             return z, replace(landscape, box=None).values(z)
         z = z[inside]
     return z, landscape.values(z)
-
-
-def _best_known(known: Tensor, quality: Tensor, settings: Settings) -> Tensor:
-    """The best share of the known points, the best first; one at least, where one succeeded."""
-    usable = int((~torch.isnan(quality)).sum())
-    order = quality.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)
-    return known[order[: min(usable, max(1, int(settings.best_share * usable)))]]
 
 
 def _unseen(domain: Domain, taken: Taken, rng: np.random.Generator, settings: Settings) -> Tensor:

@@ -18,6 +18,16 @@ SOBOL_COLUMNS: int = SobolEngine.MAXDIM
 DISCRETE_MOVES = 2
 
 
+def best_known(known: Tensor, quality: Tensor, settings: Settings) -> Tensor:
+    """The best share of the known points, the best first; one at least, where one succeeded.
+
+    Shapes   known (n, p), quality (n,): larger is better, nan where it failed -> (k, p)
+    """
+    usable = int((~torch.isnan(quality)).sum())
+    order = quality.nan_to_num(nan=-torch.inf).argsort(descending=True, stable=True)
+    return known[order[: min(usable, max(1, int(settings.best_share * usable)))]]
+
+
 def candidates(
     domain: Domain, good: Tensor, rng: np.random.Generator, settings: Settings
 ) -> Tensor:

@@ -15,12 +15,14 @@ from gpbo.acquisition.improvement import Goal, improvement
 from gpbo.acquisition.montecarlo import normal_base_samples
 from gpbo.errors import GpboError
 from gpbo.history import History
-from gpbo.maximizer import Situation, propose
+from gpbo.maximizer import Settings, Situation, best_known, candidates, propose
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.belief import Belief, believe
 from gpbo.strategy.device import check_device, choose, most_rows, one_thread
+from gpbo.strategy.draws import draw
+from gpbo.strategy.proposals import proposals
 from gpbo.strategy.random import Fresh
 from gpbo.strategy.sobol import sobol_points
 from gpbo.surrogate.base import Surrogate
@@ -34,6 +36,8 @@ BASE_SAMPLES = 128  # of what pending trials may turn out to be
 # (6 and 3 seeds). Where a coordinate is discrete it stays, for 2 of 6 seeds of Hartmann's function
 # with categories got stuck without it, none with it.
 NOISE = (1.0, 0.1)
+GREEDY = 64  # points of a batch that are chosen one after the other; those after them are drawn
+CANDIDATES = 3072  # of which the drawn ones are chosen, or 3 for each
 LEAST = 0.5  # probability of success that a proposal should have
 # What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
 TROUBLE = (RuntimeError, ArithmeticError, MemoryError, GpboError, np.linalg.LinAlgError)
@@ -42,6 +46,9 @@ TROUBLE = (RuntimeError, ArithmeticError, MemoryError, GpboError, np.linalg.LinA
 @dataclass(frozen=True)
 class Bayes(Strategy):
     """Expected improvement of a Gaussian process, maximized (Jones, Schonlau & Welch 1998).
+
+    The first 64 points of a batch are chosen one after the other, the rest are each the best
+    candidate of one function drawn from the belief (Thompson sampling).
 
     device  "auto", "cpu", "cuda" or "cuda:N"; where a model fails on one, the CPU takes over, then
             Sobol points, with a warning and a note in the provenance
@@ -155,7 +162,7 @@ class Bayes(Strategy):
         situation = Situation(belief.tried, belief.quality, pending, belief.lengthscale)
         rng = generator(seed, "maximize", len(history))
         best = float(belief.means().max())
-        beside = len(pending) + n - 1  # points that others are chosen beside
+        beside = len(pending) + min(n, GREEDY) - 1  # points that others are chosen beside
         samples = normal_base_samples(BASE_SAMPLES, beside, rng, belief.tried.device)
 
         def acquisition(pending: Tensor) -> Acquisition:
@@ -166,35 +173,28 @@ class Bayes(Strategy):
             goal = Goal(best, noise, success, LEAST, samples)
             return improvement(belief.posterior, goal, pending)
 
-        z, values = propose(acquisition, belief.domain, n, situation, rng)
-        fresh = Fresh(history)
-        for row in rows:
-            fresh.add(row)
-        made = []
-        for number, (point, value) in enumerate(
-            zip(z, values.tolist(), strict=True), len(history) + len(before)
-        ):
-            # A long integer range is continuous to the maximizer: two points may be one value.
-            if not fresh.add(point.cpu().numpy()):
-                fresh.add_random(generator(seed, "instead", number))
-            mean, sd = belief.predict(point)
-            made.append(
-                {
-                    "strategy": self.name,
-                    "phase": "model",
-                    "mean": mean,
-                    "sd": sd,
-                    "acquisition": value,
-                    "device": device,
-                    "fallback": fallback,
-                }
-            )
-        if made:  # once for each ask: the next fit starts from here
-            made[0] |= {"memory": belief.memory(), "fit": belief.values.report}
-        return [
-            Proposal(params, provenance)
-            for params, provenance in zip(fresh.params[len(rows) :], made, strict=False)
-        ]
+        z, values = propose(acquisition, belief.domain, min(n, GREEDY), situation, rng)
+        greedy = len(z)
+        if n > greedy == GREEDY:
+            more = _drawn(belief, n - greedy, torch.cat([pending, z]), rng)
+            z, values = torch.cat([z, more[0]]), torch.cat([values, more[1]])
+        about = {"strategy": self.name, "phase": "model", "device": device, "fallback": fallback}
+        return proposals(history, belief, before, (z, values), n, seed, about, greedy)
+
+
+def _drawn(
+    belief: Belief, n: int, pending: Tensor, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Up to n more points of a batch, for which choosing them one by one would take too long."""
+    domain, known = belief.domain, belief.domain.snap(belief.tried)
+    count = max(CANDIDATES, 3 * n)
+    settings = Settings(sobol=count // 2, local=count - count // 2)
+    if domain.size is not None and domain.size <= settings.exhaustive:
+        pool = domain.enumerate()
+    else:
+        good = best_known(known, belief.quality, settings)
+        pool = candidates(domain, good, rng, settings)
+    return draw(belief, pool, n, known, domain.snap(pending), LEAST, rng)
 
 
 def _memory(history: History) -> Mapping[str, Any] | None:

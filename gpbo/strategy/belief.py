@@ -64,15 +64,6 @@ class Belief:
             return None
         return self.tried.new_tensor(found)
 
-    def predict(self, z: Tensor) -> tuple[float, float]:
-        """Mean and standard deviation at one point, in the user's units and direction.
-
-        Shapes   z (p,)
-        """
-        mean, variance = self.posterior.mean_variance(self.domain.embed(z.unsqueeze(0)))
-        value, sd = self.target.to_values(mean, variance.sqrt())
-        return self.sign * float(value), float(sd)
-
     def memory(self) -> dict[str, Any]:
         """What the next fit starts from; JSON values."""
         success = None if self.success is None else self.success.memory

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 
 from gpbo.acquisition.base import Acquisition
-from gpbo.acquisition.feasible import LogFeasibility
 from gpbo.acquisition.improvement import Goal, improvement
 from gpbo.acquisition.montecarlo import normal_base_samples
-from gpbo.acquisition.thompson import distinct_best, sample
 from gpbo.check import whole
 from gpbo.history import History
 from gpbo.maximizer import Box, Settings, Situation, propose
-from gpbo.maximizer.landscape import CELLS, Taken
+from gpbo.maximizer.landscape import CELLS
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
@@ -31,6 +29,8 @@ from gpbo.strategy.bayes import (
 )
 from gpbo.strategy.belief import Belief, believe
 from gpbo.strategy.device import check_device, choose, most_rows, one_thread
+from gpbo.strategy.draws import draw
+from gpbo.strategy.proposals import proposals
 from gpbo.strategy.random import Fresh
 from gpbo.strategy.region import NAME, Region, region_of, run_at, since
 from gpbo.strategy.sobol import sobol_points
@@ -39,7 +39,6 @@ MOST, EACH = 5000, 100  # candidates to draw for: EACH for a dimension, MOST at 
 # Points that are chosen one after the other; those after them in a batch are drawn. To draw all
 # loses: docs/decisions/13-trust-region.md.
 FEW = 32
-LARGEST = 1e300  # of a value that is recorded: JSON has no infinity
 ROWS = 2000  # observations of a run's model, at most: the better half of them, others at random
 
 
@@ -206,14 +205,6 @@ class _Search:
         if task.n > greedy == FEW:
             drawn = self._drawn(task.n - greedy, torch.cat([self.pending, z]))
             z, values = torch.cat([z, drawn[0]]), torch.cat([values, drawn[1]])
-        params, worth = self._distinct(z, values)
-        if not params:
-            return []
-        instead = {"fallback": "no candidate was new: random"}
-        rows = np.array([task.history.space.to_row(one) for one in params])
-        x = belief.domain.embed(belief.domain.snap(z.new_tensor(rows)))
-        mean, variance = belief.posterior.mean_variance(x)
-        mean, sd = belief.target.to_values(mean, variance.sqrt())
         about = {
             "strategy": NAME,
             "phase": "model",
@@ -222,20 +213,8 @@ class _Search:
             "batch": task.first,
             "length": task.region.length,
         }
-        made: list[dict[str, Any]] = [
-            {
-                **about,
-                "rule": "log_ei" if k < greedy else "thompson",
-                "mean": belief.sign * m,
-                "sd": s,
-                "acquisition": value,
-                **(instead if value is None else {}),
-            }
-            for k, (m, s, value) in enumerate(zip(mean.tolist(), sd.tolist(), worth, strict=True))
-        ]
-        # Once for each ask: the next fit starts from here.
-        made[0] |= {"memory": belief.memory(), "fit": belief.values.report}
-        return [Proposal(*pair) for pair in zip(params, made, strict=True)]
+        history, before = task.history, task.before
+        return proposals(history, belief, before, (z, values), task.n, task.seed, about, greedy)
 
     def _greedy(self, n: int) -> tuple[Tensor, Tensor]:
         """The n points with the highest log expected improvement, beside those before them."""
@@ -260,51 +239,12 @@ class _Search:
         """Up to n points that are best by one draw of the belief each, pending ones counted in."""
         task, belief, domain = self.task, self.belief, self.belief.domain
         rng = generator(task.seed, "draws", task.first)
-        z = self._candidates(pending, rng)
-        if len(z) == 0:
-            return z, z.new_zeros(0)
-        x = domain.embed(z)
-        posterior = belief.posterior.condition(domain.embed(pending), None)
-        values = sample(posterior, x, n, rng)
-        if belief.success is not None:
-            values += LogFeasibility(belief.success.posterior, least=LEAST)(x.unsqueeze(1))
-        best = distinct_best(values)
-        return z[best], values[torch.arange(len(best)), best]
-
-    def _candidates(self, pending: Tensor, rng: np.random.Generator) -> Tensor:
-        """Distinct points of the region that are not known: (m, p); of a small domain, all."""
-        domain = self.belief.domain
         if domain.size is not None and domain.size <= Settings().exhaustive:
-            z = domain.enumerate()
+            pool = domain.enumerate()
         else:
-            z = self.box.candidates(domain, self.task.candidates, rng)
-        if domain.n_discrete:
-            z = torch.unique(z, dim=0)
-        taken = Taken(domain)
-        taken.add(domain.snap(self.known))
-        taken.add(domain.snap(pending))
-        return z[~taken.mask(z)]
-
-    def _distinct(self, z: Tensor, values: Tensor) -> tuple[list[Params], list[float | None]]:
-        """The points as params that are new to the study, and their values.
-
-        A random one, with None for its value, stands in for each that is not new or not there.
-        """
-        task, points = self.task, z.cpu().numpy()
-        fresh = Fresh(task.history)
-        rows = task.rows()
-        for row in rows:
-            fresh.add(row)
-        worth: list[float | None] = []
-        for k in range(task.n):
-            # A long integer range is continuous to the maximizer: two points may be one value.
-            if k < len(points) and fresh.add(points[k]):
-                worth.append(float(values[k].clamp(-LARGEST, LARGEST)))
-            elif fresh.add_random(generator(task.seed, "instead", task.first + k)):
-                worth.append(None)
-            else:
-                break  # nothing is left
-        return fresh.params[len(rows) :], worth
+            pool = self.box.candidates(domain, task.candidates, rng)
+        known = domain.snap(self.known)
+        return draw(belief, pool, n, known, domain.snap(pending), LEAST, rng)
 
 
 def _believe(

@@ -15,7 +15,7 @@ import torch
 import gpbo
 from gpbo.errors import FallbackWarning, GpboError
 from gpbo.strategy import bayes as module
-from gpbo.strategy.bayes import Bayes
+from gpbo.strategy.bayes import GREEDY, Bayes
 
 Objective = Callable[[dict[str, Any]], float]
 
@@ -154,6 +154,31 @@ def test_pending_points_are_conditioned_on_and_keep_their_distance() -> None:
     xs = [(t["x"], t["y"]) for t in told(8).ask(4)]
     gaps = [math.dist(a, b) for i, a in enumerate(xs) for b in xs[:i]]  # type: ignore[arg-type]
     assert min(gaps) > 1e-3
+
+
+def test_of_a_large_batch_the_last_are_drawn_and_all_are_distinct() -> None:
+    opt = told(8)
+    batch = opt.ask(GREEDY + 100)
+    assert len(points(batch)) == GREEDY + 100
+    rules = [t.provenance["rule"] for t in batch]
+    assert rules == ["log_ei"] * GREEDY + ["thompson"] * 100
+    assert all(math.isfinite(t.provenance["acquisition"]) for t in batch)
+    assert [("memory" in t.provenance) for t in batch] == [True] + [False] * (GREEDY + 99)
+
+
+def test_drawn_points_gather_where_the_model_expects_the_optimum() -> None:
+    opt = told(40)
+    batch = opt.ask(GREEDY + 400)[GREEDY:]
+    near = [bowl(t.params) < 0.01 for t in batch]
+    assert np.mean(near) > 3 * (math.pi * 0.01)  # the share of the square that is so near
+
+
+def test_a_large_batch_takes_what_is_left_of_a_finite_space() -> None:
+    opt = gpbo.Optimizer({"k": gpbo.Int(0, 19), "flag": gpbo.Bool()}, seed=0)
+    for trial in opt.ask(10):
+        opt.tell(trial, (trial["k"] - 7) ** 2 + trial["flag"])
+    with pytest.warns(gpbo.errors.SpaceExhaustedWarning, match="30 points are left"):
+        assert len(points(opt.ask(100))) == 30
 
 
 @pytest.mark.parametrize("centre", [0.3, 0.55])
