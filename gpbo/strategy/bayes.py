@@ -19,7 +19,8 @@ from gpbo.maximizer import Settings, Situation, best_known, candidates, propose
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
-from gpbo.strategy.belief import Belief, believe
+from gpbo.strategy.belief import Belief, believe, domain_of
+from gpbo.strategy.crowd import looks_past
 from gpbo.strategy.device import check_device, choose, most_rows, one_thread
 from gpbo.strategy.draws import draw
 from gpbo.strategy.proposals import proposals
@@ -126,7 +127,8 @@ class Bayes(Strategy):
         fallback: str | None = None
         for device, name in self._devices(history):
             try:
-                belief = self._believe(history, seed, device)
+                past = looks_past(history, domain_of(history.space, device))
+                belief = self._believe(history, seed, device, past)
                 fallback = fallback or _left_out(belief, history)
                 return self._maximize(history, belief, before, n, seed, name, fallback)
             except TROUBLE as error:
@@ -135,9 +137,11 @@ class Bayes(Strategy):
         proposals = self._start(history, len(before) + n, seed)[len(before) :]
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
 
-    def _believe(self, history: History, seed: int, device: torch.device) -> Belief:
-        most = most_rows(device, len(history))
-        return believe(history, seed, device, _memory(history), self.surrogate, most)
+    def _believe(
+        self, history: History, seed: int, device: torch.device, past: bool = False
+    ) -> Belief:
+        most, memory = most_rows(device, len(history)), _memory(history, past)
+        return believe(history, seed, device, memory, self.surrogate, most, past)
 
     def _devices(self, history: History) -> Iterator[tuple[torch.device, str]]:
         device = choose(self.device, len(history))
@@ -197,11 +201,11 @@ def _drawn(
     return draw(belief, pool, n, known, domain.snap(pending), LEAST, rng)
 
 
-def _memory(history: History) -> Mapping[str, Any] | None:
-    """What the newest model in the history remembered."""
+def _memory(history: History, past: bool) -> Mapping[str, Any] | None:
+    """What the newest model in the history remembered, of those with targets scaled that way."""
     for trial in reversed(history.trials):
         memory = trial.provenance.get("memory")
-        if memory is not None:
+        if memory is not None and memory.get("past", False) == past:
             return dict(memory)
     return None
 

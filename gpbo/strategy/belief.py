@@ -20,6 +20,7 @@ from gpbo.maximizer import Domain
 from gpbo.seeding import generator
 from gpbo.space import Space
 from gpbo.space.encode import describe
+from gpbo.strategy.crowd import apart
 from gpbo.surrogate.base import Fitted, Posterior, Surrogate
 from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
@@ -45,6 +46,7 @@ class Belief:
     observations: int  # that the objective's model has seen
     noise: float  # variance that one more observation would have, as a target
     sign: float  # -1 where the user minimizes
+    past: bool  # whether targets are scaled by the trials that are apart
 
     @property
     def posterior(self) -> Posterior:
@@ -67,7 +69,7 @@ class Belief:
     def memory(self) -> dict[str, Any]:
         """What the next fit starts from; JSON values."""
         success = None if self.success is None else self.success.memory
-        return {"values": self.values.memory, "success": success}
+        return {"values": self.values.memory, "success": success, "past": self.past}
 
 
 @lru_cache(maxsize=8)
@@ -90,12 +92,14 @@ def believe(
     memory: Mapping[str, Any] | None,
     surrogate: Surrogate | None = None,
     most: int | None = None,
+    past: bool = False,
 ) -> Belief:
     """Fit to everything in the history; `memory` is an earlier belief's, to start from.
 
     `surrogate` is what models the objective: by default a Gaussian process. Whether a trial
     succeeds is always modeled by one, with the priors that labels need. Of more than `most` trials
-    of a kind, a model sees so many: the better half of them, and others at random.
+    of a kind, a model sees so many: the better half of them, and others at random. With `past` the
+    targets are scaled by the trials that are apart (crowd.py).
 
     Needs    at least one complete trial
     Raises   what the fit raises
@@ -115,7 +119,8 @@ def believe(
 
     good = points([trial.number for trial in complete])
     tried = torch.cat([good, points([trial.number for trial in failed])])
-    y, target = standardize(sign * numbers([trial.value or 0.0 for trial in complete]))
+    values = sign * numbers([trial.value or 0.0 for trial in complete])
+    y, target = standardize(values, apart(domain.embed(good), values) if past else None)
     sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
     noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
 
@@ -123,7 +128,7 @@ def believe(
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
     kept = _kept(y, most, seed, len(history))
-    values = model.fit(
+    fitted = model.fit(
         domain.embed(good[kept]),
         y[kept],
         rng,
@@ -142,15 +147,16 @@ def believe(
         tried=tried,
         quality=torch.cat([y, torch.full_like(tried[len(complete) :, 0], torch.nan)]),
         pending=points([trial.number for trial in history.pending]),
-        values=values,
+        values=fitted,
         success=success,
         target=target,
         observations=len(kept),
         noise=max(
-            float(values.memory.get("noise", 0.0) if noise is None else noise.nanmedian()),
+            float(fitted.memory.get("noise", 0.0) if noise is None else noise.nanmedian()),
             LEAST_NOISE,
         ),
         sign=sign,
+        past=past,
     )
 
 

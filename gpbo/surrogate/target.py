@@ -21,6 +21,7 @@ from torch import Tensor
 from gpbo.errors import ObservationError, explain
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 WHISKER = 1.5  # Tukey's: of the interquartile range, below the first quartile
 FAR = 5.0  # standard deviations of the good half; beyond, the bad half keeps only its order
@@ -58,15 +59,19 @@ class Target:
         return (sd / self.scale).clamp_max(1e3).square()
 
 
-def standardize(y: Tensor) -> tuple[Tensor, Target]:
+def standardize(y: Tensor, apart: Tensor | None = None) -> tuple[Tensor, Target]:
     """Targets with mean 0 and standard deviation 1, with the low tail tamed.
+
+    All quartiles, halves, ranks, means and deviations are those of the values that are `apart`, so
+    that many values of one place count as one; None: of all.
 
     Values below q1 - 1.5 (q3 - q1) are clipped to it. Where the lower half still reaches beyond 5
     standard deviations of the upper half, its values become the normal quantiles of their ranks,
     scaled like the upper half. Order is kept, ties stay ties, and the upper half is only shifted
     and scaled. Equal values give targets of 0.
 
-    Shapes   y (n,) -> (n,) in float64; n may be 0
+    Shapes   y (n,), apart bool (n,) -> (n,) in float64; n may be 0
+    Needs    apart: one value at least, where there are any; the best one among them
     Raises   ObservationError  if a value is not finite
     Source   clipping: Tukey 1977; ranks of the bad half: Vizier's half-rank warping, Song et al.
              2024, arXiv:2408.11527
@@ -74,21 +79,25 @@ def standardize(y: Tensor) -> tuple[Tensor, Target]:
     values = y.detach().double().cpu().numpy()
     if not np.isfinite(values).all():
         raise ObservationError(explain("targets", "a value is not finite"))
-    targets, target = _standardize(values)
+    alone = np.ones(values.size, dtype=bool) if apart is None else apart.cpu().numpy()
+    targets, target = _standardize(values, alone)
     return torch.from_numpy(targets).to(y.device), target
 
 
-def _standardize(y: Array) -> tuple[Array, Target]:
+def _standardize(y: Array, apart: Mask) -> tuple[Array, Target]:
     if y.size == 0:
         return y.copy(), Target(0.0, 1.0, (), -math.inf)
     shift = 4 if np.abs(y).max() > 2.0**1000 else 0  # differences must not overflow
     y = np.ldexp(y, -shift)
     # The least value of the upper half: whatever the offset, and however far the lower half
     # reaches, the differences in the upper half stay exact.
-    origin = float(np.sort(y)[y.size // 2])
+    alone = np.sort(y[apart])
+    if alone[0] == alone[-1]:  # equal values give no scale: that of all is taken
+        apart, alone = np.ones(y.size, dtype=bool), np.sort(y)
+    origin = float(alone[alone.size // 2])
     v, steps, knee = y - origin, [], -math.inf
     for name, tame in (("winsorize", _winsorize), ("half-rank", _half_rank)):
-        tamed, bend = tame(v)
+        tamed, bend = tame(v, apart)
         if bend is not None:
             v, knee = tamed, max(knee, bend)
             steps.append(name)
@@ -96,8 +105,8 @@ def _standardize(y: Array) -> tuple[Array, Target]:
     if size == 0.0:
         return np.zeros_like(v), Target(math.ldexp(origin, shift), 1.0, (), -math.inf)
     w = v / size
-    mean = float(w.mean())
-    sd = _root_mean_square(w - mean)
+    mean = float(w[apart].mean())
+    sd = _root_mean_square(w[apart] - mean)
     target = Target(
         center=math.ldexp(origin + size * mean, shift),
         scale=max(math.ldexp(size * sd, shift), LEAST),
@@ -107,12 +116,12 @@ def _standardize(y: Array) -> tuple[Array, Target]:
     return (w - mean) / sd, target
 
 
-def _winsorize(v: Array) -> tuple[Array, float | None]:
+def _winsorize(v: Array, apart: Mask) -> tuple[Array, float | None]:
     """v with its low tail clipped, and where; None where nothing is to clip.
 
     Where the middle half is one and the same value there is no scale to clip by.
     """
-    low, high = _quartiles(v)
+    low, high = _quartiles(v[apart])
     bound = low - WHISKER * (high - low)
     if high == low or float(v.min()) >= bound:
         return v, None
@@ -129,15 +138,15 @@ def _quartiles(v: Array) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def _half_rank(v: Array) -> tuple[Array, float | None]:
+def _half_rank(v: Array, apart: Mask) -> tuple[Array, float | None]:
     """v with its lower half, v < 0, as normal quantiles, and 0; None where it is near enough."""
     bad = v < 0
-    spread = _root_mean_square(v[~bad])
+    spread = _root_mean_square(v[~bad & apart])
     if -float(v.min()) <= FAR * spread or spread == 0.0:
         return v, None
-    _, which, counts = np.unique(v, return_inverse=True, return_counts=True)
+    levels, counts = np.unique(v[apart], return_counts=True)
     middle = counts.cumsum() - 0.5 * counts  # of each value's ranks
-    quantile = ndtri(middle / v.size)[which]
+    quantile = ndtri(np.interp(v, levels, middle / counts.sum()))
     return np.where(bad, spread * quantile, v), 0.0
 
 

@@ -65,6 +65,36 @@ def test_a_lower_half_far_from_the_upper_one_becomes_normal_quantiles() -> None:
     np.testing.assert_allclose(back[20:].numpy(), good.numpy(), rtol=1e-9, atol=1e-12)
 
 
+def test_values_of_one_place_count_as_one() -> None:
+    """Targets of what is apart are those that it would have alone; the crowd keeps its order."""
+    lone = torch.cat([torch.linspace(-300, -20, 20, dtype=torch.float64), normal(21).abs()])
+    crowd = lone.max() - 1e-6 * torch.arange(60).double()
+    apart = torch.arange(101) < 41
+    z, target = standardize(torch.cat([lone, crowd]), apart)
+    expected, same = standardize(lone)
+    assert target == same
+    torch.testing.assert_close(z[:41], expected, rtol=0, atol=0)
+    assert (z[41:].diff() < 0).all()
+    assert z[41] == z.max()
+    assert z[41] - z[-1] < 1e-3
+    squashed, _ = standardize(torch.cat([lone, crowd]))
+    assert float(squashed[41] - squashed[-1]) > 1
+
+
+def test_between_the_ranks_of_what_is_apart_the_others_are_placed_in_proportion() -> None:
+    y = tensor([-40.0, -30.0, -25.0, -20.0, 0.0, 0.1, 0.2, 0.3])
+    apart = torch.tensor([True, True, False, True, True, True, True, True])
+    z, target = standardize(y, apart)
+    assert "half-rank" in target.steps
+    assert z[1] < z[2] < z[3]
+
+
+def test_equal_values_apart_leave_the_scale_to_all() -> None:
+    y = tensor([1.0, 1.0, 0.0, 2.0])
+    apart = torch.tensor([True, True, False, False])
+    torch.testing.assert_close(standardize(y, apart)[0], standardize(y)[0])
+
+
 def test_losses_over_ten_decades_leave_the_good_ones_apart() -> None:
     z, target = standardize(-torch.logspace(-3, 7, 40, dtype=torch.float64))
     assert target.steps == ("winsorize", "half-rank")

@@ -1,0 +1,91 @@
+"""Which trials are apart from better ones, and when the next proposal looks past a crowd."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+import gpbo
+from gpbo.history import History
+from gpbo.strategy.belief import domain_of
+from gpbo.strategy.crowd import CLOSE, EVERY, GAIN, WINDOW, apart, looks_past
+
+
+def test_points_apart_are_the_best_of_their_neighbourhoods() -> None:
+    rng = np.random.default_rng(0)
+    x, y = torch.from_numpy(rng.random((60, 2)) ** 2), torch.from_numpy(rng.standard_normal(60))
+    x[40:] = x[int(y.argmax())] + 1e-3 * torch.from_numpy(rng.standard_normal((20, 2)))
+    alone = apart(x, y)
+    near = torch.cdist(x, x) < CLOSE * math.sqrt(2)
+    for i in range(60):
+        better = [j for j in range(60) if near[i, j] and alone[j] and y[j] > y[i]]
+        assert bool(alone[i]) == (not better)
+    assert alone[y.argmax()]
+    assert int(alone[40:].sum()) <= 1
+
+
+def test_equal_points_count_once_and_no_points_are_no_crowd() -> None:
+    assert apart(torch.zeros(5, 3), torch.zeros(5)).tolist() == [True] + [False] * 4
+    assert apart(torch.zeros(0, 3), torch.zeros(0)).tolist() == []
+
+
+def study(values: list[float], crowd: int, direction: str = "minimize") -> History:
+    """`values` far from each other, and as many trials as `crowd` beside the best of them."""
+    space = gpbo.Space({"x": gpbo.Float(0, 1), "kind": ["a", "b", "c"]})
+    opt = gpbo.Optimizer(space, strategy="random", seed=0, direction=direction)
+    sign = 1.0 if direction == "minimize" else -1.0
+    for k, value in enumerate(values):
+        opt.add({"x": k / len(values), "kind": "b"}, sign * value)
+    at = values.index(min(values)) / len(values)
+    for k in range(crowd):
+        opt.add({"x": at + 1e-4 * (k + 1), "kind": "b"}, sign * (min(values) - 1e-9 * k))
+    return opt._journal.history
+
+
+def looks(history: History) -> bool:
+    return looks_past(history, domain_of(history.space, torch.device("cpu")))
+
+
+def test_every_third_proposal_looks_past_a_crowd_that_gains_nothing() -> None:
+    values = [3.0, 1.0, 2.0, 0.5, 2.5, 4.0, 1.5]
+    for direction in ("minimize", "maximize"):
+        asked = [looks(study(values, crowd, direction)) for crowd in range(WINDOW, WINDOW + 6)]
+        assert asked == [(len(values) + WINDOW + k) % EVERY == 0 for k in range(6)]
+
+
+def test_while_trials_gain_or_lie_apart_none_does() -> None:
+    values = [3.0, 1.0, 2.0, 0.5, 2.5, 4.0, 1.5]
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random", seed=0)
+    for k, value in enumerate(values):
+        opt.add({"x": k / len(values)}, value)
+    for k in range(WINDOW):
+        opt.add({"x": 3 / 7 + 1e-4 * (k + 1)}, 0.5 - 10 * GAIN * k)
+    assert len(opt.trials) % EVERY == 0
+    assert not looks(opt._journal.history)
+    apart_all = study([float((7 * k) % 15) for k in range(15)], 0)
+    assert len(apart_all) % EVERY == 0
+    assert not looks(apart_all)
+
+
+def test_a_study_leaves_a_local_optimum_that_it_has_refined() -> None:
+    """The least of Styblinski and Tang's function has three rivals; the worst is 28 above it."""
+
+    def objective(p: dict[str, float]) -> float:
+        return sum(0.5 * (x**4 - 16 * x**2 + 5 * x) for x in p.values()) + 78.33233
+
+    found = []
+    for seed in range(4):
+        opt = gpbo.Optimizer({name: gpbo.Float(-5, 5) for name in "xy"}, seed=seed, device="cpu")
+        rng = np.random.default_rng(seed)
+        few = rng.uniform(-5, 5, (6, 2))
+        crowd = 2.7468 + 1e-3 * rng.standard_normal((25, 2))
+        for x, y in (*few, *crowd):
+            opt.add({"x": x, "y": y}, objective({"x": x, "y": y}))
+        while len(opt.trials) < 61:
+            trial = opt.ask()
+            assert trial is not None
+            opt.tell(trial, objective(trial.params))
+        found.append(opt.best_value)
+    assert max(found) < 5  # without looking past the crowd, three of the four stay at 28
