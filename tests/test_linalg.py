@@ -141,6 +141,17 @@ def test_appended_rows_give_the_factor_of_the_whole(n: int, m: int, b: int, seed
     torch.testing.assert_close(factor.lower, cholesky(a).lower, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("n", "shape"), [(0, ()), (1, ()), (5, (3,)), (128, ()), (301, ())])
+def test_the_inverse_of_a_factor_is_made_by_halves(n: int, shape: tuple[int, ...]) -> None:
+    lower = linalg.cholesky(positive(*shape, n, n)).lower
+    found = linalg.inverse_lower(lower)
+    assert torch.equal(found, found.tril())
+    assert found.is_contiguous()
+    np.testing.assert_allclose(found.numpy(), np.linalg.inv(lower.numpy()), rtol=1e-9, atol=1e-9)
+    grown = linalg.append_inverse(linalg.inverse_lower(lower[..., : n // 3, : n // 3]), lower)
+    torch.testing.assert_close(grown, found, rtol=1e-9, atol=1e-9)
+
+
 def test_a_row_that_repeats_another_is_appended_with_jitter() -> None:
     a = positive(4)
     lower = cholesky(a).lower

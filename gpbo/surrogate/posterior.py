@@ -18,13 +18,46 @@ import torch
 from torch import Tensor
 
 from gpbo.errors import ShapeError, StudyError, explain
-from gpbo.linalg import append_rows, cholesky, solve, solve_lower, solve_upper
+from gpbo.linalg import (
+    append_inverse,
+    append_rows,
+    cholesky,
+    inverse_lower,
+    solve,
+    solve_lower,
+    solve_upper,
+)
 from gpbo.ops.kernel_matrix import kernel_matrix, matern52
 from gpbo.surrogate.base import Posterior
 from gpbo.surrogate.evidence import Data, whiten
 from gpbo.surrogate.hyperparameters import Hyperparameters
 
+KEPT = (400, 4096)  # rows of a factor that is kept for the next model
 LEAST = 1e-12  # of the outputscale: below this a variance is rounding, and its log must exist
+
+
+@dataclass(frozen=True, eq=False)
+class FirstRows:
+    """A factor of K with its inverse, and what it is the factor of.
+
+    Shapes   x (n, d), lengthscale (d,), diagonal (n,), lower (n, n)
+    """
+
+    x: Tensor
+    lengthscale: Tensor
+    outputscale: float
+    diagonal: Tensor
+    lower: Tensor
+    jitter: float
+
+    @cached_property
+    def inverse(self) -> Tensor:
+        """L^-1, with zeros above its diagonal: (n, n)."""
+        return inverse_lower(self.lower)
+
+    def matrix(self, a: Tensor, b: Tensor | None, diagonal: Tensor | None = None) -> Tensor:
+        """The covariance of these points: a (n, d), b (m, d) or None for a -> (n, m)."""
+        return _matrix(a, b, self.lengthscale, self.outputscale, diagonal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +77,14 @@ class GaussianPosterior(Posterior):
     outputscale: float
     noise: float
     jitter: float
+    first: FirstRows | None = None  # what the factor was begun with
 
     @classmethod
     def build(cls, data: Data, values: Hyperparameters) -> GaussianPosterior:
         """Factorize once; everything that is asked later uses the factor.
+
+        The observations that the hyperparameters were fitted to come first, and later ones are
+        appended to their factor: whether that is still at hand or not, the numbers are the same.
 
         Raises   StudyError  if the hyperparameters are those of another space
         """
@@ -57,35 +94,38 @@ class GaussianPosterior(Posterior):
             raise StudyError(explain("hyperparameters", wrong, values.lengthscale))
         groups = torch.tensor(values.lengthscale, dtype=x.dtype, device=x.device)
         lengthscale = data.columns(groups)
-        matrix = kernel_matrix(
-            "matern52",
-            x,
-            None,
-            lengthscale,
-            outputscale=x.new_tensor(values.outputscale),
-            diagonal=data.known + values.noise * data.unknown,
-        )
-        factor = cholesky(matrix)
+        diagonal = data.known + values.noise * data.unknown
+        n, base = len(y), min(values.fitted, len(y)) or len(y)
+        first = _first(x[:base], lengthscale, values.outputscale, diagonal[:base])
+        lower, jitter = first.lower, first.jitter
+        if base < n:
+            new = first.matrix(x[base:], None, diagonal[base:] + first.jitter)
+            factor = append_rows(lower, new, first.matrix(x[base:], x[:base]))
+            lower, jitter = factor.lower, max(jitter, float(factor.jitter))
         mean, white = 0.0, y
         if len(y):
-            white, found = whiten(factor.lower, torch.stack([torch.ones_like(y), y], -1))
+            white, found = whiten(lower, torch.stack([torch.ones_like(y), y], -1))
             mean = float(found)
         return cls(
             x=x,
-            lower=factor.lower,
+            lower=lower,
             residual=y - mean,
-            weights=solve_upper(factor.lower.mT, white.unsqueeze(-1)).squeeze(-1),
+            weights=solve_upper(lower.mT, white.unsqueeze(-1)).squeeze(-1),
             lengthscale=lengthscale,
             constant=mean,
             outputscale=values.outputscale,
             noise=values.noise,
-            jitter=float(factor.jitter),
+            jitter=jitter,
+            first=first,
         )
 
     @cached_property
     def inverse_lower(self) -> Tensor:
         """L^-1, with zeros above its diagonal: (n, n)."""
-        return solve_lower(self.lower, torch.eye(len(self.x)).to(self.x)).contiguous()
+        if self.first is None:
+            return inverse_lower(self.lower)
+        inverse = self.first.inverse
+        return inverse if len(inverse) == len(self.x) else append_inverse(inverse, self.lower)
 
     def given(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the belief consists of when the function itself is known to be one of S at x.
@@ -95,15 +135,11 @@ class GaussianPosterior(Posterior):
         Raises   FactorizationError  if the points have no factor
         """
         with torch.no_grad():
-            n, m = len(self.x), len(x)
+            n = len(self.x)
             cross = self._cross(x)
             new = self.outputscale * matern52(x, None, self.lengthscale)
             factor = append_rows(self.lower, new, cross).lower
-            below, corner = factor[n:, :n], factor[n:, n:]
-            inverse = factor.new_zeros(n + m, n + m)
-            inverse[:n, :n] = self.inverse_lower
-            inverse[n:, n:] = solve_lower(corner, torch.eye(m).to(factor))
-            inverse[n:, :n] = -inverse[n:, n:] @ below @ self.inverse_lower
+            inverse = append_inverse(self.inverse_lower, factor)
             residual = torch.cat(
                 [self.residual.expand(len(values), n), values - self.constant], 1
             )  # (S, n + m)
@@ -159,6 +195,7 @@ class GaussianPosterior(Posterior):
                 residual=residual,
                 weights=solve(factor.lower, residual.unsqueeze(-1)).squeeze(-1),
                 jitter=max(self.jitter, float(factor.jitter)),
+                first=None,
             )
 
     def _cross(self, x: Tensor) -> Tensor:
@@ -172,3 +209,39 @@ class GaussianPosterior(Posterior):
             raise ShapeError(
                 explain("posterior", "x does not fit", tuple(x.shape), expected=f"({leading}, {d})")
             )
+
+
+# The last two, for studies that are long: in them hyperparameters are kept for many proposals, and
+# there may be two kinds of targets in turn. 512 MB at most.
+_recent: tuple[FirstRows, ...] = ()
+
+
+def _first(x: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor) -> FirstRows:
+    """The factor of these rows; one that is at hand, where there is one."""
+    global _recent
+    for known in _recent:
+        if known.outputscale == outputscale and all(
+            torch.equal(a, b) if a.device == b.device else False
+            for a, b in (
+                (known.x, x),
+                (known.lengthscale, lengthscale),
+                (known.diagonal, diagonal),
+            )
+        ):
+            return known
+    factor = cholesky(_matrix(x, None, lengthscale, outputscale, diagonal))
+    made = FirstRows(x, lengthscale, outputscale, diagonal, factor.lower, float(factor.jitter))
+    if KEPT[0] <= len(x) <= KEPT[1]:
+        _recent = (made, *_recent[:1])
+    return made
+
+
+def _matrix(
+    a: Tensor,
+    b: Tensor | None,
+    lengthscale: Tensor,
+    outputscale: float,
+    diagonal: Tensor | None,
+) -> Tensor:
+    scale = a.new_tensor(outputscale)
+    return kernel_matrix("matern52", a, b, lengthscale, outputscale=scale, diagonal=diagonal)

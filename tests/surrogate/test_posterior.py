@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gpytorch
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from torch import Tensor
 
 from gpbo.errors import ShapeError
+from gpbo.surrogate import posterior as module
 from gpbo.surrogate.evidence import Data
 from gpbo.surrogate.hyperparameters import Hyperparameters
 from gpbo.surrogate.model import ExactGaussianProcess
-from gpbo.surrogate.posterior import GaussianPosterior
+from gpbo.surrogate.posterior import KEPT, GaussianPosterior
 from gpbo.surrogate.prior import default_priors
 from tests.surrogate.data import problem, values
 
@@ -194,6 +197,41 @@ def test_without_observations_the_belief_is_the_prior() -> None:
     assert not mean.any()
     torch.testing.assert_close(variance, torch.full_like(mean, belief.outputscale))
     assert belief.condition(x, None).mean_variance(x)[0].abs().max() == 0
+
+
+def test_rows_after_those_of_the_fit_are_appended_to_the_same_belief() -> None:
+    x, y = problem(60, 3)
+    new = problem(5, 3, seed=2)[0]
+    data, v = Data.build(x, y), values(3)
+    whole = GaussianPosterior.build(data, v)
+    for fitted in (1, 40, 60, 90):
+        grown = GaussianPosterior.build(data, replace(v, fitted=fitted))
+        torch.testing.assert_close(grown.lower, whole.lower, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(grown.inverse_lower, whole.inverse_lower, rtol=1e-8, atol=1e-8)
+        for ours, theirs in zip(grown.joint(new), whole.joint(new), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-9)
+
+
+def test_a_factor_at_hand_changes_no_bit_and_two_are_kept() -> None:
+    x, y = problem(KEPT[0] + 20, 2)
+    v = replace(values(2), fitted=KEPT[0])
+    grown = [Data.build(x[:n], y[:n]) for n in range(KEPT[0], KEPT[0] + 20, 5)]
+    module._recent = ()
+    alone = []
+    for data in grown:
+        module._recent = ()
+        alone.append(GaussianPosterior.build(data, v))
+    module._recent = ()
+    for k, data in enumerate(grown):
+        at_hand = GaussianPosterior.build(data, v)
+        assert torch.equal(at_hand.weights, alone[k].weights)
+        assert torch.equal(at_hand.inverse_lower, alone[k].inverse_lower)
+        assert len(module._recent) == 1
+    for noise in (0.1, 0.2, 0.3):
+        GaussianPosterior.build(grown[0], replace(v, noise=noise))
+    assert len(module._recent) == 2
+    GaussianPosterior.build(Data.build(x[:50], y[:50]), v)
+    assert [len(first.x) for first in module._recent] == [KEPT[0]] * 2
 
 
 def test_points_that_do_not_fit_are_refused() -> None:
