@@ -39,7 +39,10 @@ BASE_SAMPLES = 128  # of what pending trials may turn out to be
 NOISE = (1.0, 0.1)
 GREEDY = 64  # points of a batch that are chosen one after the other; those after them are drawn
 CANDIDATES = 3072  # of which the drawn ones are chosen, or 3 for each
-LEAST = 0.5  # probability of success that a proposal should have
+# The probability of success that a proposal should have. With the optimum at a wall (2 and 5
+# dimensions, 5 seeds each) 47 % of the later proposals failed with 0.5, 32 % with this and 21 % with
+# 0.9; the regret was the same with this, and in 5 dimensions 2.5 times as large with 0.9.
+LEAST = 0.75
 # What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
 TROUBLE = (RuntimeError, ArithmeticError, MemoryError, GpboError, np.linalg.LinAlgError)
 
