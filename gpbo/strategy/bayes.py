@@ -21,7 +21,7 @@ from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.crowd import looks_past
-from gpbo.strategy.device import check_device, choose, most_rows, one_thread
+from gpbo.strategy.device import check_device, devices, most_rows, one_thread
 from gpbo.strategy.draws import draw
 from gpbo.strategy.proposals import proposals
 from gpbo.strategy.random import Fresh
@@ -40,7 +40,7 @@ NOISE = (1.0, 0.1)
 GREEDY = 64  # points of a batch that are chosen one after the other; those after them are drawn
 CANDIDATES = 3072  # of which the drawn ones are chosen, or 3 for each
 # The probability of success that a proposal should have. With the optimum at a wall (2 and 5
-# dimensions, 5 seeds each) 47 % of the later proposals failed with 0.5, 32 % with this and 21 % with
+# dimensions, 5 seeds each) 47 % of the later proposals failed with 0.5, 32 % with this, 21 % with
 # 0.9; the regret was the same with this, and in 5 dimensions 2.5 times as large with 0.9.
 LEAST = 0.75
 # What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
@@ -128,14 +128,15 @@ class Bayes(Strategy):
     ) -> list[Proposal]:
         """n proposals of a model, on the first device where it works; else Sobol points."""
         fallback: str | None = None
-        for device, name in self._devices(history):
+        for device, about in self._devices(history):
             try:
                 past = looks_past(history, domain_of(history.space, device))
                 belief = self._believe(history, seed, device, past)
                 fallback = fallback or _left_out(belief, history)
-                return self._maximize(history, belief, before, n, seed, name, fallback)
+                about |= {"strategy": self.name, "phase": "model", "fallback": fallback}
+                return self._maximize(history, belief, before, n, seed, about)
             except TROUBLE as error:
-                fallback = f"the model failed on {name}: {type(error).__name__}: {error}"
+                fallback = f"the model failed on {device}: {type(error).__name__}: {error}"
                 warn_fallback(f"ask: {fallback}; falling back")
         proposals = self._start(history, len(before) + n, seed)[len(before) :]
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
@@ -146,11 +147,9 @@ class Bayes(Strategy):
         most, memory = most_rows(device, len(history)), _memory(history, past)
         return believe(history, seed, device, memory, self.surrogate, most, past)
 
-    def _devices(self, history: History) -> Iterator[tuple[torch.device, str]]:
-        device = choose(self.device, len(history))
-        yield device, str(device)
-        if device.type != "cpu":
-            yield torch.device("cpu"), "cpu"
+    def _devices(self, history: History) -> Iterator[tuple[torch.device, dict[str, Any]]]:
+        columns = domain_of(history.space, torch.device("cpu")).d
+        return devices(self.device, len(history), columns)
 
     def _maximize(
         self,
@@ -159,8 +158,7 @@ class Bayes(Strategy):
         before: list[Proposal],
         n: int,
         seed: int,
-        device: str,
-        fallback: str | None,
+        about: dict[str, Any],
     ) -> list[Proposal]:
         """The n points where the acquisition is highest, those `before` in this ask counted in."""
         rows = np.array([history.space.to_row(p.params) for p in before])
@@ -185,7 +183,6 @@ class Bayes(Strategy):
         if n > greedy == GREEDY:
             more = _drawn(belief, n - greedy, torch.cat([pending, z]), rng)
             z, values = torch.cat([z, more[0]]), torch.cat([values, more[1]])
-        about = {"strategy": self.name, "phase": "model", "device": device, "fallback": fallback}
         return proposals(history, belief, before, (z, values), n, seed, about, greedy)
 
 

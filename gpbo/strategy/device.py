@@ -7,16 +7,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from gpbo.errors import DeviceError, explain
+from gpbo.strategy.calibrate import measure
 
 # Numbers of n x n that live at once in a fit (the covariance, its factor, the factor's inverse, and
 # what torch makes on the way), and the share of the free memory that they may take.
 SQUARES, SHARE = 6, 0.5
 ALWAYS = 2000  # observations that fit anywhere: 0.2 GB
-GPU_FROM = 500  # observations; an estimate from the flops of a fit, to be replaced by measurement
 
 
 def check_device(device: str) -> None:
@@ -42,13 +43,22 @@ def check_device(device: str) -> None:
         )
 
 
-def choose(device: str, observations: int) -> torch.device:
-    """The device for a fit on so many observations."""
-    if device != "auto":
-        return torch.device(device)
-    if observations >= GPU_FROM and torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("cpu")
+def devices(
+    device: str, observations: int, columns: int
+) -> Iterator[tuple[torch.device, dict[str, Any]]]:
+    """The devices to try in turn for so large a model, and what provenance says of each.
+
+    "auto" is the GPU where an ask was measured to take less time on it; after a GPU comes the CPU.
+    """
+    chosen, measured = torch.device("cpu" if device == "auto" else device), None
+    if device == "auto" and torch.cuda.is_available():
+        measured = measure(observations, columns, torch.device("cuda"))
+        if measured is not None and measured.gpu < measured.cpu:
+            chosen = torch.device("cuda")
+    about = {"device_measured": None if measured is None else str(measured)}
+    yield chosen, {"device": str(chosen), **about}
+    if chosen.type != "cpu":
+        yield torch.device("cpu"), {"device": "cpu", **about}
 
 
 def most_rows(device: torch.device, n: int) -> int:

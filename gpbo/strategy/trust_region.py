@@ -27,8 +27,8 @@ from gpbo.strategy.bayes import (
     TROUBLE,
     Bayes,
 )
-from gpbo.strategy.belief import Belief, believe
-from gpbo.strategy.device import check_device, choose, most_rows, one_thread
+from gpbo.strategy.belief import Belief, believe, domain_of
+from gpbo.strategy.device import check_device, devices, most_rows, one_thread
 from gpbo.strategy.draws import draw
 from gpbo.strategy.proposals import proposals
 from gpbo.strategy.random import Fresh
@@ -97,7 +97,7 @@ class TrustRegion(Strategy):
         if len(complete) < 2:
             return history.best.params
         with one_thread():
-            for device, _ in self._devices(len(local)):
+            for device, _ in self._devices(len(local), history.space):
                 try:
                     means = _believe(local, 0, device, None).means()
                     return complete[int(means.argmax())].params
@@ -121,22 +121,20 @@ class TrustRegion(Strategy):
     def _by_model(self, task: _Task) -> list[Proposal]:
         """Proposals of a model, on the first device where it works; else Sobol points."""
         fallback: str | None = None
-        for device, name in self._devices(max(len(task.local), task.candidates)):
+        size = max(len(task.local), task.candidates)
+        for device, about in self._devices(size, task.history.space):
             try:
                 belief = _believe(task.local, task.seed, device, task.memory())
-                return _Search(task, belief).proposals({"device": name, "fallback": fallback})
+                return _Search(task, belief).proposals({**about, "fallback": fallback})
             except TROUBLE as error:
-                fallback = f"the model failed on {name}: {type(error).__name__}: {error}"
+                fallback = f"the model failed on {device}: {type(error).__name__}: {error}"
                 warn_fallback(f"ask: {fallback}; falling back")
         known = len(task.before)
         more = self._start(task.history, task.region, known + task.n, task.seed)[known:]
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in more]
 
-    def _devices(self, size: int) -> Iterator[tuple[torch.device, str]]:
-        device = choose(self.device, size)
-        yield device, str(device)
-        if device.type != "cpu":
-            yield torch.device("cpu"), "cpu"
+    def _devices(self, size: int, space: Space) -> Iterator[tuple[torch.device, dict[str, Any]]]:
+        return devices(self.device, size, domain_of(space, torch.device("cpu")).d)
 
 
 @dataclass(frozen=True, eq=False)
