@@ -40,7 +40,7 @@ NOISE = (1.0, 0.1)
 GREEDY = 64  # points of a batch that are chosen one after the other; those after them are drawn
 CANDIDATES = 3072  # of which the drawn ones are chosen, or 3 for each
 # The probability of success that a proposal should have. Where the optimum lies at a wall, 47 % of
-# the later proposals fail with this and 32 % with 0.75, or 30 % with 0.9 and at every third 0.5. But
+# the later proposals fail with this, 32 % with 0.75, and 30 % with 0.9 and at every third 0.5. But
 # where good ground lies beyond failing ground, studies then stayed on the wrong side: a regret of
 # 390, not 8.6, on Rosenbrock's function with stripes; 37, not 0.02, on Styblinski and Tang's.
 LEAST = 0.5
