@@ -49,11 +49,15 @@ def looks_past(history: History, domain: Domain) -> bool:
     if len(history) % EVERY or len(complete) <= WINDOW:
         return False
     sign = -1.0 if history.direction == "minimize" else 1.0
-    values = torch.tensor([sign * (trial.value or 0.0) for trial in complete], dtype=torch.float64)
+    values = sign * np.array([trial.value or 0.0 for trial in complete])
+    with np.errstate(over="ignore"):  # infinity compares as it should
+        gain, reach = values.max() - values[:-WINDOW].max(), np.ptp(values)
+    if gain > GAIN * reach:  # no scale is longer than that, and most gains are larger
+        return False
     rows = history.rows[[trial.number for trial in complete]]
     z = domain.snap(torch.from_numpy(rows).to(domain.kind.device))
-    alone = apart(domain.embed(z), values.to(z.device))
+    y = torch.from_numpy(values)
+    alone = apart(domain.embed(z), y.to(z.device)).cpu()
     if int((~alone).sum()) < WINDOW // 2:
         return False
-    _, target = standardize(values, alone.cpu())
-    return float(values.max() - values[:-WINDOW].max()) < GAIN * target.scale
+    return bool(gain < GAIN * standardize(y, alone)[1].scale)
