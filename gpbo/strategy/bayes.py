@@ -23,7 +23,7 @@ from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.crowd import looks_past
 from gpbo.strategy.device import check_device, devices, most_rows, one_thread
 from gpbo.strategy.draws import draw
-from gpbo.strategy.proposals import proposals
+from gpbo.strategy.proposals import new_proposals
 from gpbo.strategy.random import Fresh
 from gpbo.strategy.sobol import sobol_points
 from gpbo.surrogate.base import Surrogate
@@ -184,7 +184,7 @@ class Bayes(Strategy):
         if n > greedy == GREEDY:
             more = _drawn(belief, n - greedy, torch.cat([pending, z]), rng)
             z, values = torch.cat([z, more[0]]), torch.cat([values, more[1]])
-        return proposals(history, belief, before, (z, values), n, seed, about, greedy)
+        return new_proposals(history, belief, before, (z, values), n, seed, about, greedy)
 
 
 def _drawn(

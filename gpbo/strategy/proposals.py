@@ -18,7 +18,7 @@ LARGEST = 1e300  # of a value that is recorded: JSON has no infinity
 INSTEAD = "no candidate was new: random"
 
 
-def proposals(
+def new_proposals(
     history: History,
     belief: Belief,
     before: list[Proposal],

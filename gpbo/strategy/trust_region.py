@@ -30,7 +30,7 @@ from gpbo.strategy.bayes import (
 from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.device import check_device, devices, most_rows, one_thread
 from gpbo.strategy.draws import draw
-from gpbo.strategy.proposals import proposals
+from gpbo.strategy.proposals import new_proposals
 from gpbo.strategy.random import Fresh
 from gpbo.strategy.region import NAME, Region, region_of, run_at, since
 from gpbo.strategy.sobol import sobol_points
@@ -212,7 +212,7 @@ class _Search:
             "length": task.region.length,
         }
         history, before = task.history, task.before
-        return proposals(history, belief, before, (z, values), task.n, task.seed, about, greedy)
+        return new_proposals(history, belief, before, (z, values), task.n, task.seed, about, greedy)
 
     def _greedy(self, n: int) -> tuple[Tensor, Tensor]:
         """The n points with the highest log expected improvement, beside those before them."""
