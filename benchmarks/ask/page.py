@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.ask.goals import Record
 from benchmarks.ask.table import ORDER, grids
 from benchmarks.machine import ROOT
+from benchmarks.page import put
 
 PAGE = ROOT / "docs" / "performance" / "ask.md"
 PICTURE = PAGE.with_suffix(".png")
@@ -32,10 +33,7 @@ def generated(record: Record) -> str:
 
 def update(record: Record, page: Path = PAGE) -> None:
     """Put the record's tables where the page has its old ones."""
-    text = page.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(before + generated(record) + after)
+    put(page, generated(record), BEGIN, END)
 
 
 def draw(record: Record, file: Path = PICTURE) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.batches.table import Record, grids
 from benchmarks.machine import ROOT
+from benchmarks.page import put
 
 PAGE = ROOT / "docs" / "performance" / "batches.md"
 BEGIN, END = "<!-- made from benchmarks/results/batches.json -->", "<!-- end -->"
@@ -32,7 +33,4 @@ def generated(record: Record) -> str:
 
 def update(record: Record, page: Path = PAGE) -> None:
     """Put the record's tables where the page has its old ones."""
-    text = page.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(before + generated(record) + after)
+    put(page, generated(record), BEGIN, END)

@@ -25,6 +25,7 @@ from benchmarks.kernels.contestant import (
     TORCH,
     WARM,
 )
+from benchmarks.page import put
 
 Row = dict[str, Any]
 PAGE = machine.ROOT / "docs" / "performance" / "kernels.md"
@@ -106,11 +107,7 @@ def block(device: str) -> tuple[str, str]:
 def write(record: Row, device: str, page: Path = PAGE) -> None:
     """Put the tables of a record into the page."""
     start, end = block(device)
-    before, found, rest = page.read_text().partition(start)
-    _, also, after = rest.partition(end)
-    if not (found and also):
-        raise ValueError(f"{page.name} has no lines {start} and {end}")
-    page.write_text(f"{before}{start}\n{markdown(record)}\n{end}{after}")
+    put(page, f"{start}\n{markdown(record)}\n{end}", start, end)
 
 
 def duration(seconds: float) -> str:

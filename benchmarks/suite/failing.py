@@ -108,7 +108,9 @@ def luck(at: Array, share: float, rng: np.random.Generator) -> Rule:
         draws = (hashlib.sha256(salt + row.tobytes()).digest()[0] / 256 for row in u)
         return np.fromiter(draws, float, len(u)) < share
 
-    rule: Rule = lambda u: fails(u) & (np.abs(u - at).max(-1) > 1e-9)  # noqa: E731
+    def rule(u: Array) -> Array:
+        return fails(u) & (np.abs(u - at).max(-1) > 1e-9)
+
     return rule
 
 

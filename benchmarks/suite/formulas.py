@@ -56,4 +56,4 @@ def make(
     """A formula whose dimension is that of its lowest point."""
     point = np.asarray(at, dtype=np.float64)
     low, high = (np.broadcast_to(np.asarray(b, dtype=np.float64), point.shape) for b in box)
-    return Formula(name, len(point), low, high, function, point, optimum, **rest)  # type: ignore[arg-type]
+    return Formula(name, len(point), low, high, function, point, optimum, **rest)  # type: ignore[arg-type]  # the dataclass names them

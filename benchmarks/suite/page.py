@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.machine import ROOT
+from benchmarks.page import put
 from benchmarks.suite.plan import Plan
 from benchmarks.suite.problem import KINDS
 from benchmarks.suite.record import Row
@@ -32,10 +33,7 @@ def generated(rows: Sequence[Row]) -> str:
 
 def update(rows: Sequence[Row], page: Path = PAGE) -> None:
     """Put the tables where the page has its old ones, and draw the picture."""
-    text = page.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(before + generated(rows) + after)
+    put(page, generated(rows), BEGIN, END)
     draw(rows, page.with_suffix(".png"))
 
 

@@ -20,7 +20,7 @@ from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.belief import Belief, believe, domain_of
-from gpbo.strategy.crowd import looks_past
+from gpbo.strategy.crowd import wants_overview
 from gpbo.strategy.device import check_device, devices, most_rows, one_thread
 from gpbo.strategy.draws import draw
 from gpbo.strategy.proposals import new_proposals
@@ -131,8 +131,8 @@ class Bayes(Strategy):
         fallback: str | None = None
         for device, about in self._devices(history):
             try:
-                past = looks_past(history, domain_of(history.space, device))
-                belief = self._believe(history, seed, device, past)
+                overview = wants_overview(history, domain_of(history.space, device))
+                belief = self._believe(history, seed, device, overview)
                 fallback = fallback or _left_out(belief, history)
                 about |= {"strategy": self.name, "phase": "model", "fallback": fallback}
                 return self._maximize(history, belief, before, n, seed, about)
@@ -143,10 +143,10 @@ class Bayes(Strategy):
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
 
     def _believe(
-        self, history: History, seed: int, device: torch.device, past: bool = False
+        self, history: History, seed: int, device: torch.device, overview: bool = False
     ) -> Belief:
-        most, memory = most_rows(device, len(history)), _memory(history, past)
-        return believe(history, seed, device, memory, self.surrogate, most, past)
+        most, memory = most_rows(device, len(history)), _memory(history, overview)
+        return believe(history, seed, device, memory, self.surrogate, most, overview)
 
     def _devices(self, history: History) -> Iterator[tuple[torch.device, dict[str, Any]]]:
         columns = domain_of(history.space, torch.device("cpu")).d
@@ -202,11 +202,11 @@ def _drawn(
     return draw(belief, pool, n, known, domain.snap(pending), LEAST, rng)
 
 
-def _memory(history: History, past: bool) -> Mapping[str, Any] | None:
+def _memory(history: History, overview: bool) -> Mapping[str, Any] | None:
     """What the newest model in the history remembered, of those with targets scaled that way."""
     for trial in reversed(history.trials):
         memory = trial.provenance.get("memory")
-        if memory is not None and memory.get("past", False) == past:
+        if memory is not None and memory.get("overview", False) == overview:
             return dict(memory)
     return None
 

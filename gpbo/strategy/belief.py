@@ -46,7 +46,7 @@ class Belief:
     observations: int  # that the objective's model has seen
     noise: float  # variance that one more observation would have, as a target
     sign: float  # -1 where the user minimizes
-    past: bool  # whether targets are scaled by the trials that are apart
+    overview: bool  # targets are scaled by the trials that are apart, not by a crowd
 
     @property
     def posterior(self) -> Posterior:
@@ -69,7 +69,7 @@ class Belief:
     def memory(self) -> dict[str, Any]:
         """What the next fit starts from; JSON values."""
         success = None if self.success is None else self.success.memory
-        return {"values": self.values.memory, "success": success, "past": self.past}
+        return {"values": self.values.memory, "success": success, "overview": self.overview}
 
 
 @lru_cache(maxsize=8)
@@ -92,14 +92,14 @@ def believe(
     memory: Mapping[str, Any] | None,
     surrogate: Surrogate | None = None,
     most: int | None = None,
-    past: bool = False,
+    overview: bool = False,
 ) -> Belief:
     """Fit to everything in the history; `memory` is an earlier belief's, to start from.
 
     `surrogate` is what models the objective: by default a Gaussian process. Whether a trial
     succeeds is always modeled by one, with the priors that labels need. Of more than `most` trials
-    of a kind, a model sees so many: the better half of them, and others at random. With `past` the
-    targets are scaled by the trials that are apart (crowd.py).
+    of a kind, a model sees so many: the better half of them, and others at random. With
+    `overview`, the targets are scaled by the trials that are apart (crowd.py).
 
     Needs    at least one complete trial
     Raises   what the fit raises
@@ -120,7 +120,7 @@ def believe(
     good = points([trial.number for trial in complete])
     tried = torch.cat([good, points([trial.number for trial in failed])])
     values = sign * numbers([trial.value or 0.0 for trial in complete])
-    y, target = standardize(values, apart(domain.embed(good), values) if past else None)
+    y, target = standardize(values, apart(domain.embed(good), values) if overview else None)
     sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
     noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
 
@@ -156,7 +156,7 @@ def believe(
             LEAST_NOISE,
         ),
         sign=sign,
-        past=past,
+        overview=overview,
     )
 
 

@@ -43,8 +43,8 @@ def apart(x: Tensor, y: Tensor) -> Tensor:
     return result
 
 
-def looks_past(history: History, domain: Domain) -> bool:
-    """Whether the next proposal looks past the crowd: it is the third, and there is a crowd."""
+def wants_overview(history: History, domain: Domain) -> bool:
+    """Whether the next proposal looks past a crowd: it is the third, and refining gains nothing."""
     complete = history.complete
     if len(history) % EVERY or len(complete) <= WINDOW:
         return False

@@ -219,15 +219,10 @@ _recent: tuple[FirstRows, ...] = ()
 def _first(x: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor) -> FirstRows:
     """The factor of these rows; one that is at hand, where there is one."""
     global _recent
+    asked = x, lengthscale, diagonal
     for known in _recent:
-        if known.outputscale == outputscale and all(
-            torch.equal(a, b) if a.device == b.device else False
-            for a, b in (
-                (known.x, x),
-                (known.lengthscale, lengthscale),
-                (known.diagonal, diagonal),
-            )
-        ):
+        alike = known.outputscale == outputscale and known.x.device == x.device
+        if alike and all(map(torch.equal, (known.x, known.lengthscale, known.diagonal), asked)):
             return known
     factor = cholesky(_matrix(x, None, lengthscale, outputscale, diagonal))
     made = FirstRows(x, lengthscale, outputscale, diagonal, factor.lower, float(factor.jitter))

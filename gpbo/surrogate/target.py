@@ -145,8 +145,11 @@ def _half_rank(v: Array, apart: Mask) -> tuple[Array, float | None]:
     if -float(v.min()) <= FAR * spread or spread == 0.0:
         return v, None
     levels, counts = np.unique(v[apart], return_counts=True)
-    middle = counts.cumsum() - 0.5 * counts  # of each value's ranks
-    quantile = ndtri(np.interp(v, levels, middle / counts.sum()))
+    middle = (counts.cumsum() - 0.5 * counts) / counts.sum()  # of each value's ranks
+    # What is not apart lies between: below all of the upper half, which begins at 0.
+    below = levels < 0
+    share = np.interp(v, np.append(levels[below], 0.0), np.append(middle[below], 0.5))
+    quantile = ndtri(share)
     return np.where(bad, spread * quantile, v), 0.0
 
 

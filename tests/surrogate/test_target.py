@@ -117,6 +117,20 @@ def test_order_and_ties_are_kept(values: list[float]) -> None:
     torch.testing.assert_close(back[above], y[above], rtol=1e-9, atol=float(size) * 1e-12)
 
 
+@given(usual, st.data())
+def test_order_is_kept_whatever_sets_the_scale(values: list[float], data: st.DataObject) -> None:
+    y = tensor(values)
+    chosen = data.draw(st.lists(st.booleans(), min_size=len(y), max_size=len(y)))
+    apart = torch.tensor(chosen)
+    apart[y.argmax()] = True
+    z, target = standardize(y, apart)
+    assert torch.isfinite(z).all()
+    assert (z[y.argsort(stable=True)].diff() >= 0).all()
+    above = y >= target.exact_above
+    back = target.to_values(z, torch.ones_like(z))[0]
+    torch.testing.assert_close(back[above], y[above], rtol=1e-9, atol=float(y.abs().max()) * 1e-12)
+
+
 @given(usual, st.integers(-20, 20), st.integers(-(10**6), 10**6))
 def test_shift_and_scale_do_not_matter(values: list[float], power: int, shift: int) -> None:
     y = tensor([round(v) for v in values])

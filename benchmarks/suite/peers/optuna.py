@@ -28,7 +28,7 @@ class Optuna(Peer):
 
     def sampler(self, seed: int) -> Any:
         """The sampler that this class stands for."""
-        raise NotImplementedError
+        raise NotImplementedError("the peers below say which")
 
     def ask(self) -> Params:
         with warnings.catch_warnings():
