@@ -21,7 +21,7 @@ from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.crowd import wants_overview
-from gpbo.strategy.device import check_device, devices, most_rows, one_thread
+from gpbo.strategy.device import check_device, devices, exact_rows, most_rows, one_thread
 from gpbo.strategy.draws import draw
 from gpbo.strategy.proposals import new_proposals
 from gpbo.strategy.random import Fresh
@@ -145,7 +145,8 @@ class Bayes(Strategy):
     def _believe(
         self, history: History, seed: int, device: torch.device, overview: bool = False
     ) -> Belief:
-        most, memory = most_rows(device, len(history)), _memory(history, overview)
+        rows = exact_rows if self.surrogate is None else most_rows
+        most, memory = rows(device, len(history)), _memory(history, overview)
         return believe(history, seed, device, memory, self.surrogate, most, overview)
 
     def _devices(self, history: History) -> Iterator[tuple[torch.device, dict[str, Any]]]:

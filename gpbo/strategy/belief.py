@@ -24,8 +24,11 @@ from gpbo.strategy.crowd import apart
 from gpbo.surrogate.base import Fitted, Posterior, Surrogate
 from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
+from gpbo.surrogate.inducing import best_and_others
 from gpbo.surrogate.prior import label_priors
 from gpbo.surrogate.target import Target, standardize
+
+BLOCK = 4096  # trials whose means are computed at once: more may not fit into memory
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ class Belief:
 
     def means(self) -> Tensor:
         """The posterior mean at every complete trial, in the order of `History.complete`."""
-        complete = self.tried[~torch.isnan(self.quality)]
-        return self.posterior.mean(self.domain.embed(complete))
+        points = self.domain.embed(self.tried[~torch.isnan(self.quality)])
+        blocks = (points[k : k + BLOCK] for k in range(0, len(points), BLOCK))
+        return torch.cat([self.posterior.mean(block) for block in blocks])
 
     @property
     def lengthscale(self) -> Tensor | None:
@@ -98,7 +102,8 @@ def believe(
 
     `surrogate` is what models the objective: by default a Gaussian process. Whether a trial
     succeeds is always modeled by one, with the priors that labels need. Of more than `most` trials
-    of a kind, a model sees so many: the better half of them, and others at random. With
+    of a kind, the default model sees the others through inducing points (inducing.py), and another
+    surrogate sees none of them: only the better half of so many, and others at random. With
     `overview`, the targets are scaled by the trials that are apart (crowd.py).
 
     Needs    at least one complete trial
@@ -124,10 +129,12 @@ def believe(
     sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
     noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
 
-    model = surrogate or GaussianProcess(groups=domain.groups)
+    model = surrogate or GaussianProcess(groups=domain.groups, most=most)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
-    kept = _kept(y, most, seed, len(history))
+    kept = torch.arange(len(y), device=device)
+    if surrogate is not None and most is not None:
+        kept = best_and_others(y, most, generator(seed, "kept", len(history)))
     fitted = model.fit(
         domain.embed(good[kept]),
         y[kept],
@@ -139,9 +146,8 @@ def believe(
     if failed:
         labels = numbers([1.0] * len(complete) + [0.0] * len(failed))
         rng = generator(seed, "fit success", len(history))
-        gp = GaussianProcess(groups=domain.groups, priors=label_priors(domain.p))
-        part = _kept(-labels, most, seed, len(history))
-        success = gp.fit(domain.embed(tried[part]), labels[part], rng, warm=memory.get("success"))
+        gp = GaussianProcess(groups=domain.groups, priors=label_priors(domain.p), most=most)
+        success = gp.fit(domain.embed(tried), labels, rng, warm=memory.get("success"))
     return Belief(
         domain=domain,
         tried=tried,
@@ -158,17 +164,3 @@ def believe(
         sign=sign,
         overview=overview,
     )
-
-
-def _kept(y: Tensor, most: int | None, seed: int, number: int) -> Tensor:
-    """Which observations a model is made of, in their order: (k,).
-
-    Shapes   y (n,), larger is better
-    """
-    n = len(y)
-    if most is None or n <= most:
-        return torch.arange(n, device=y.device)
-    order = y.argsort(descending=True, stable=True).cpu().numpy()
-    best, others = order[: most // 2], order[most // 2 :]
-    drawn = generator(seed, "kept", number).choice(others, most - len(best), replace=False)
-    return torch.from_numpy(np.sort(np.concatenate([best, drawn]))).to(y.device)

@@ -96,6 +96,7 @@ def fit(
     *,
     warm: Hyperparameters | None = None,
     settings: Settings = SETTINGS,
+    most: int | None = None,
 ) -> tuple[Hyperparameters, FitReport]:
     """The hyperparameters that maximize the log posterior, and how they were found.
 
@@ -104,8 +105,8 @@ def fit(
     `warm` are fitted to SOME of them, and the better of their best and `warm` goes on; with more
     than LARGE for a few steps only. While the data have not grown by GROWTH since all starts were
     tried, only `warm` is; with more than MANY that have not grown by MOVE, it is kept, and nothing
-    is computed. Never raises for a numerical reason: without a finite value it falls back to
-    `warm`, or else to the modes.
+    is computed. Of more than `most` it looks at so many, drawn at random. Never raises for a
+    numerical reason: without a finite value it falls back to `warm`, or else to the modes.
     """
     began = time.perf_counter()
     n = data.y.numel()
@@ -115,6 +116,8 @@ def fit(
     if warm is not None and len(warm.lengthscale) != data.n_groups:
         warm = None
     searched = n
+    if most is not None and n > most:
+        data = _part(data, most, rng)
     if warm is None or not warm.searched <= n < GROWTH * warm.searched + 1:
         found, tried = _from_all(data, priors, rng, warm, settings)
     elif n > MANY and warm.fitted <= n < MOVE * warm.fitted:

@@ -1,7 +1,7 @@
-"""The exact Gaussian process, the default surrogate.
+"""The Gaussian process, the default surrogate.
 
-It fits and predicts by closed forms (fit.py, posterior.py). `gpytorch_model` gives the same belief
-as a GPyTorch model; GPyTorch is imported there and nowhere on the way to a proposal.
+It fits and predicts by closed forms (fit.py, posterior.py, inducing.py). `gpytorch_model` gives the
+same belief as a GPyTorch model; GPyTorch is imported there and nowhere on the way to a proposal.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gpbo.surrogate.base import Fitted, Surrogate
 from gpbo.surrogate.evidence import Data
 from gpbo.surrogate.fit import fit
 from gpbo.surrogate.hyperparameters import Hyperparameters
+from gpbo.surrogate.inducing import inducing_posterior
 from gpbo.surrogate.posterior import GaussianPosterior
 from gpbo.surrogate.prior import Priors, default_priors
 
@@ -27,14 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class GaussianProcess(Surrogate):
-    """An exact Gaussian process with a Matern 5/2 kernel and a constant mean.
+    """A Gaussian process with a Matern 5/2 kernel and a constant mean.
 
     Shapes   groups (d,) long: column -> lengthscale; None: a lengthscale for each column
-    Needs    priors None: `default_priors` of the number of lengthscales
+    Needs    priors None: `default_priors` of the number of lengthscales; most: observations of
+             which the belief is exact, None for any number. With more, half as many are fitted to,
+             and the belief is seen through half as many inducing points
     """
 
     groups: Tensor | None = None
     priors: Priors | None = None
+    most: int | None = None
 
     def fit(
         self,
@@ -51,9 +55,10 @@ class GaussianProcess(Surrogate):
                  ObservationError  if x or y is not finite, or a noise is negative
         """
         data, priors = self._data(x, y, noise)
-        values, report = fit(data, priors, rng, warm=_read(warm))
-        posterior = GaussianPosterior.build(data, values)
-        return Fitted(posterior, values.to_dict(), report.to_dict())
+        inducing = self._inducing(data)
+        values, report = fit(data, priors, rng, warm=_read(warm), most=inducing)
+        said = {**report.to_dict(), "inducing": inducing}
+        return Fitted(_belief(data, values, inducing), values.to_dict(), said)
 
     def posterior(
         self, x: Tensor, y: Tensor, memory: Mapping[str, Any], *, noise: Tensor | None = None
@@ -63,7 +68,7 @@ class GaussianProcess(Surrogate):
         Raises   StudyError  if memory is not what a fit gave
         """
         data, _ = self._data(x, y, noise)
-        return GaussianPosterior.build(data, Hyperparameters.from_dict(memory))
+        return _belief(data, Hyperparameters.from_dict(memory), self._inducing(data))
 
     def gpytorch_model(
         self, x: Tensor, y: Tensor, memory: Mapping[str, Any], *, noise: Tensor | None = None
@@ -77,6 +82,18 @@ class GaussianProcess(Surrogate):
     def _data(self, x: Tensor, y: Tensor, noise: Tensor | None) -> tuple[Data, Priors]:
         data = Data.build(x, y, noise, self.groups)
         return data, self.priors or default_priors(data.n_groups)
+
+    def _inducing(self, data: Data) -> int | None:
+        """How many inducing points the belief has; None where it is exact."""
+        if self.most is None or data.y.numel() <= self.most:
+            return None
+        return self.most // 2
+
+
+def _belief(data: Data, values: Hyperparameters, inducing: int | None) -> GaussianPosterior:
+    if inducing is None:
+        return GaussianPosterior.build(data, values)
+    return inducing_posterior(data, values, inducing)
 
 
 def _read(warm: Mapping[str, Any] | None) -> Hyperparameters | None:

@@ -57,7 +57,7 @@ class FirstRows:
 
     def matrix(self, a: Tensor, b: Tensor | None, diagonal: Tensor | None = None) -> Tensor:
         """The covariance of these points: a (n, d), b (m, d) or None for a -> (n, m)."""
-        return _matrix(a, b, self.lengthscale, self.outputscale, diagonal)
+        return matrix_of(a, b, self.lengthscale, self.outputscale, diagonal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,19 +224,20 @@ def _first(x: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor)
         alike = known.outputscale == outputscale and known.x.device == x.device
         if alike and all(map(torch.equal, (known.x, known.lengthscale, known.diagonal), asked)):
             return known
-    factor = cholesky(_matrix(x, None, lengthscale, outputscale, diagonal))
+    factor = cholesky(matrix_of(x, None, lengthscale, outputscale, diagonal))
     made = FirstRows(x, lengthscale, outputscale, diagonal, factor.lower, float(factor.jitter))
     if KEPT[0] <= len(x) <= KEPT[1]:
         _recent = (made, *_recent[:1])
     return made
 
 
-def _matrix(
+def matrix_of(
     a: Tensor,
     b: Tensor | None,
     lengthscale: Tensor,
     outputscale: float,
-    diagonal: Tensor | None,
+    diagonal: Tensor | None = None,
 ) -> Tensor:
+    """The covariance of these points: a (n, d), b (m, d) or None for a -> (n, m)."""
     scale = a.new_tensor(outputscale)
     return kernel_matrix("matern52", a, b, lengthscale, outputscale=scale, diagonal=diagonal)

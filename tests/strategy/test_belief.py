@@ -10,30 +10,32 @@ import torch
 
 import gpbo
 from gpbo.errors import FallbackWarning
-from gpbo.strategy import bayes, belief, device
+from gpbo.strategy import bayes, device
+from gpbo.strategy.bayes import Bayes
+from gpbo.surrogate.gp import GaussianProcess
 
 CPU = torch.device("cpu")
 
 
-def study(n: int) -> gpbo.Optimizer:
-    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}, seed=0)
+def study(n: int, **settings) -> gpbo.Optimizer:
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}, seed=0, **settings)
     for x, y in np.random.default_rng(0).random((n, 2)):
         opt.add({"x": float(x), "y": float(y)}, float((x - 0.3) ** 2 + y))
     return opt
 
 
-def test_the_better_half_and_others_at_random_are_kept_in_their_order():
-    y = torch.tensor([0.1, 5.0, 0.2, 4.0, 0.3, 3.0, 0.4, 2.0]).double()
-    kept = belief._kept(y, 4, 0, 0)
-    assert {1, 3} <= set(kept.tolist())
-    assert len(set(kept.tolist())) == 4
-    assert kept.tolist() == sorted(kept.tolist())
-    assert belief._kept(y, 8, 0, 0).tolist() == list(range(8))
-    assert belief._kept(y, None, 0, 0).tolist() == list(range(8))
-
-
-def test_a_model_of_some_trials_says_so_and_proposes_nothing_known(monkeypatch):
+def test_a_long_history_is_seen_through_inducing_points(monkeypatch):
     opt = study(30)
+    monkeypatch.setattr(device, "EXACT", 12)
+    trials = [opt.ask() for _ in range(3)]
+    assert [trial.provenance["fit"]["inducing"] for trial in trials] == [6, 6, 6]
+    assert trials[0].provenance["fallback"] is None
+    known = [other.params for other in opt.trials]
+    assert all(known.count(trial.params) == 1 for trial in trials)
+
+
+def test_a_surrogate_of_some_trials_says_so_and_proposes_nothing_known(monkeypatch):
+    opt = study(30, strategy=Bayes(surrogate=GaussianProcess()))
     monkeypatch.setattr(bayes, "most_rows", lambda device, n: 12)
     with pytest.warns(FallbackWarning, match="the model is of 12 of 30 trials: memory"):
         trial = opt.ask()

@@ -1,0 +1,170 @@
+"""The belief where there are too many observations for an exact one: they are seen through a few.
+
+What ties the observations together are the values at m inducing points Z, which are some of the
+observed ones; given these, every observation is independent of the others, with the variance that
+they leave it. That is an approximation of the Gaussian process, and a Gaussian process again: of m
+observations at Z whose errors are correlated. So all that a GaussianPosterior can do, it can.
+
+Symbols: X (n, d), Z (m, d), s M the covariance without noise, K_ZZ = L L^T, c the constant mean,
+
+    Lambda = diag(s - |L^-1 k(Z, x)|^2) + noise,    V = L^-1 K_ZX Lambda^-1/2,    B = I + V V^T
+
+    mean = c + k w,    w = L^-T B^-1 L^-1 K_ZX Lambda^-1 (y - c)
+    variance = s - k P k,    P = K_ZZ^-1 - L^-T B^-1 L^-1 = (K_ZZ + N)^-1,    N = L (V V^T)^-1 L^T
+
+so N is the covariance of the errors. c is the generalized least squares estimate.
+Source: Snelson & Ghahramani 2006 (FITC); Quinonero-Candela & Rasmussen 2005, section 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpbo.linalg import append_rows, cholesky, solve, solve_lower, solve_upper
+from gpbo.ops.product import product
+from gpbo.seeding import generator
+from gpbo.surrogate.evidence import Data
+from gpbo.surrogate.hyperparameters import Hyperparameters
+from gpbo.surrogate.posterior import FirstRows, GaussianPosterior, matrix_of
+
+BLOCK = 4096  # observations that are looked at at once
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What n observations tell of the values at m inducing points, but for what was observed.
+
+    Shapes   x (n, d), diagonal (n,): of the noise, variance (n,): Lambda, prior (m, m): L,
+             inner (m, m): the factor of B; first: the factor of K_ZZ + N, with Z as its points
+    """
+
+    x: Tensor
+    diagonal: Tensor
+    variance: Tensor
+    prior: Tensor
+    inner: Tensor
+    first: FirstRows
+
+    @classmethod
+    def build(
+        cls, x: Tensor, z: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor
+    ) -> Sight:
+        """In O(n m^2), with memory for m x m and m x BLOCK numbers.
+
+        Raises   FactorizationError  if there is no factor
+        """
+        covariance = matrix_of(z, None, lengthscale, outputscale)
+        factor = cholesky(covariance)
+        square, variances = torch.zeros_like(covariance), []
+        for start in range(0, len(x), BLOCK):
+            rows = slice(start, start + BLOCK)
+            cross = matrix_of(z, x[rows], lengthscale, outputscale)
+            white = solve_lower(factor.lower, cross)
+            unseen = (outputscale - white.square().sum(0)).clamp_min(0.0)
+            variances.append(diagonal[rows] + unseen)
+            white /= variances[-1].sqrt()
+            square += white @ white.mT
+        turned = solve_lower(cholesky(square).lower, factor.lower.mT)
+        errors = turned.mT @ turned
+        square.diagonal().add_(1.0)
+        lower = cholesky(covariance + errors)
+        known = FirstRows(
+            z, lengthscale, outputscale, errors.diagonal(), lower.lower, float(lower.jitter)
+        )
+        inner = cholesky(square).lower
+        return cls(x, diagonal, torch.cat(variances), factor.lower, inner, known)
+
+    def observe(self, y: Tensor) -> tuple[Tensor, float]:
+        """The values at Z, less their mean, that say what y says, and that mean.
+
+        Shapes   y (n,) -> (m,), number
+        """
+        sides = torch.stack([torch.ones_like(y), y], -1)
+        scaled = sides / self.variance.unsqueeze(-1)
+        first = self.first
+        sums = first.outputscale * product("matern52", first.x, self.x, first.lengthscale, scaled)
+        white = solve_lower(self.inner, solve_lower(self.prior, sums))
+        ones, both = (sides.mT @ scaled - white.mT @ white)[0].tolist()
+        mean = both / ones
+        centered = (white[:, 1] - mean * white[:, 0]).unsqueeze(-1)
+        weights = solve_upper(self.prior.mT, solve_upper(self.inner.mT, centered))
+        return (first.lower @ (first.lower.mT @ weights)).squeeze(-1), mean
+
+
+def inducing_posterior(data: Data, values: Hyperparameters, count: int) -> GaussianPosterior:
+    """The belief through `count` inducing points.
+
+    These are chosen among the observations that the hyperparameters were fitted to; later ones are
+    each taken in exactly, as one more observation. Whether the sight of the former is still at hand
+    or not, the numbers are the same.
+
+    Raises   FactorizationError  if a covariance has no factor
+    """
+    x, y, n = data.x, data.y, data.y.numel()
+    base = min(values.fitted, n) or n
+    groups = torch.tensor(values.lengthscale, dtype=x.dtype, device=x.device)
+    lengthscale = data.columns(groups)
+    diagonal = data.known + values.noise * data.unknown
+    z = x[best_and_others(y[:base], count, generator(base, "inducing points"))]
+    sight = _sight(x[:base], z, lengthscale, values.outputscale, diagonal[:base])
+    first = sight.first
+    residual, mean = sight.observe(y[:base])
+    lower, jitter, points = first.lower, first.jitter, first.x
+    if base < n:
+        new = first.matrix(x[base:], None, diagonal[base:] + first.jitter)
+        factor = append_rows(lower, new, first.matrix(x[base:], first.x))
+        lower, jitter = factor.lower, max(jitter, float(factor.jitter))
+        residual = torch.cat([residual, y[base:] - mean])
+        points = torch.cat([points, x[base:]])
+    return GaussianPosterior(
+        x=points,
+        lower=lower,
+        residual=residual,
+        weights=solve(lower, residual.unsqueeze(-1)).squeeze(-1),
+        lengthscale=lengthscale,
+        constant=mean,
+        outputscale=values.outputscale,
+        noise=values.noise,
+        jitter=jitter,
+        first=first,
+    )
+
+
+def best_and_others(y: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """Some of the observations, in their order: half of them the best, and others at random.
+
+    Shapes   y (n,), larger is better -> (at most count,)
+    """
+    n = len(y)
+    if n <= count:
+        return torch.arange(n, device=y.device)
+    order = rng.permutation(n)  # equal values come in any order
+    order = order[np.argsort(-y.cpu().numpy()[order], kind="stable")]
+    best, others = np.split(order, [count // 2])
+    drawn = rng.choice(others, count - len(best), replace=False)
+    return torch.from_numpy(np.sort(np.concatenate([best, drawn]))).to(y.device)
+
+
+# The last two, as in posterior.py, and for the same reasons.
+_recent: tuple[Sight, ...] = ()
+
+
+def _sight(
+    x: Tensor, z: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor
+) -> Sight:
+    """What these observations tell; made before, where it is at hand."""
+    global _recent
+    asked = x, z, lengthscale, diagonal
+    for known in _recent:
+        first = known.first
+        alike = first.outputscale == outputscale and known.x.device == x.device
+        had = known.x, first.x, first.lengthscale, known.diagonal
+        if alike and all(map(torch.equal, had, asked)):
+            return known
+    made = Sight.build(x, z, lengthscale, outputscale, diagonal)
+    _recent = (made, *_recent[:1])
+    return made
