@@ -97,7 +97,7 @@ def main(args: Sequence[str] | None = None) -> None:
     scores = Scores(rows)
     console = Console(width=None if sys.stdout.isatty() else 200)
     for grid in [*table.grids(scores, plan.label or table.OURS)] + (
-        [table.problems(scores)] if given.each else []
+        [table.problems(scores.level())] if given.each else []
     ):
         console.print(grid.rich())
     if given.page:

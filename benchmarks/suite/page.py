@@ -22,7 +22,7 @@ BEGIN, END = "<!-- made from benchmarks/results/suite -->", "<!-- end -->"
 def generated(rows: Sequence[Row]) -> str:
     """All that the page takes from the results."""
     scores, parts = Scores(rows), [BEGIN]
-    for grid in [*grids(scores), problems(scores)]:
+    for grid in [*grids(scores), problems(scores.level())]:
         parts += [f"### {grid.title}", grid.markdown()]
     made = sorted({(row["machine"], row["commit"]) for row in rows if row["peer"] == OURS})
     others = sorted({row["machine"] for row in rows})
@@ -44,7 +44,7 @@ def draw(rows: Sequence[Row], file: Path = PICTURE) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    scores = Scores(rows)
+    scores = Scores(rows).level()
     present = [kind for kind in KINDS if kind in {scores.kinds[name] for name, _ in scores.curves}]
     columns = min(4, len(present))
     lines = -(-len(present) // columns)

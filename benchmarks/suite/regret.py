@@ -41,12 +41,14 @@ class Duel:
     """How one peer does against another, in the end.
 
     pairs  problems and seeds that both have
+    seeds  how many seeds these are of, at most
     wins   the share of them that the first wins, ties counted half
     p      of Wilcoxon's signed-rank test over problems, of their mean difference in log regret
     gap    that mean difference: below 0 the first is better
     """
 
     pairs: int
+    seeds: int
     wins: float
     p: float
     gap: float
@@ -106,12 +108,36 @@ class Scores:
     def common(self) -> Scores:
         """These scores, of problems and seeds only that every peer has a run of."""
         everybody = {peer for found in self.curves.values() for peer in found}
+        return self._of(
+            {pair: found for pair, found in self.curves.items() if found.keys() == everybody}
+        )
+
+    def level(self) -> Scores:
+        """These scores, of the peers with the most seeds only, and of each problem only the seeds
+        that all of these have who can do it: so a rank is one among equals.
+        """
+        seeds: dict[str, set[int]] = {}
+        able: dict[str, set[str]] = {}
+        for (problem, seed), found in self.curves.items():
+            for peer in found:
+                seeds.setdefault(peer, set()).add(seed)
+                able.setdefault(problem, set()).add(peer)
+        most = max(map(len, seeds.values()), default=0)
+        full = {peer for peer, its in seeds.items() if len(its) == most}
+        return self._of(
+            {
+                (problem, seed): {peer: curve for peer, curve in found.items() if peer in full}
+                for (problem, seed), found in self.curves.items()
+                if able[problem] & full <= found.keys()
+            }
+        )
+
+    def _of(self, curves: dict[Pair, dict[str, Array]]) -> Scores:
+        """The same rows, with fewer curves."""
         other = object.__new__(Scores)
         other.__dict__.update(self.__dict__)
         other.__dict__.pop("peers", None)
-        other.curves = {
-            pair: found for pair, found in self.curves.items() if found.keys() == everybody
-        }
+        other.curves = {pair: found for pair, found in curves.items() if found}
         return other
 
     def means(self, peer: str, budget: float = 1.0) -> dict[str, float]:
@@ -129,8 +155,10 @@ class Scores:
     def duel(self, first: str, second: str, budget: float = 1.0) -> Duel | None:
         """How two peers compare where both have runs; None where they never meet."""
         gaps: dict[str, list[float]] = {}
-        for (problem, _), found in self.curves.items():
+        seeds = set()
+        for (problem, seed), found in self.curves.items():
             if first in found and second in found:
+                seeds.add(seed)
                 gap = float(found[first][_at(budget)] - found[second][_at(budget)])
                 gaps.setdefault(problem, []).append(gap)
         if not gaps:
@@ -139,7 +167,7 @@ class Scores:
         wins = float((every < -TIE).mean() + (np.abs(every) <= TIE).mean() / 2)
         by_problem = np.array([mean(some) for some in gaps.values()])
         p = float(wilcoxon(by_problem).pvalue) if np.any(by_problem) else 1.0
-        return Duel(len(every), wins, p, float(by_problem.mean()))
+        return Duel(len(every), len(seeds), wins, p, float(by_problem.mean()))
 
 
 def band(curves: Sequence[Array], seed: int = 0) -> tuple[Array, Array, Array]:

@@ -16,7 +16,8 @@ LATE = 0.5  # proposals after this share of the trials are late ones
 
 def grids(scores: Scores, ours: str = OURS) -> list[Grid]:
     """Every table."""
-    made = [overall(scores), duels(scores, ours), kinds(scores)]
+    level = scores.level()
+    made = [overall(level), duels(scores, ours), kinds(level)]
     made += [grid for grid in (noise(scores), failures(scores)) if grid.rows]
     return made
 
@@ -52,15 +53,23 @@ def duels(scores: Scores, ours: str) -> Grid:
         for budget in BUDGETS:
             duel = scores.duel(ours, peer, budget)
             cells.append(f"{duel.wins:.0%}" if duel else NONE)
-        rows.append((peer, str(found.pairs), *cells, f"{found.gap:+.2f}", f"{found.p:.1g}"))
-    head = ("against", "runs", *(f"won at {budget:.0%}" for budget in BUDGETS), "log regret", "p")
+        runs = str(found.pairs), str(found.seeds)
+        rows.append((peer, *runs, *cells, f"{found.gap:+.2f}", f"{found.p:.1g}"))
+    head = (
+        "against",
+        "runs",
+        "seeds",
+        *(f"won at {budget:.0%}" for budget in BUDGETS),
+        "log regret",
+        "p",
+    )
     return Grid(f"{ours} against the others, on all that both can do", head, rows)
 
 
 def kinds(scores: Scores) -> Grid:
     """The mean rank and the mean log regret on each kind of problem."""
     peers = scores.peers
-    present = [kind for kind in KINDS if kind in scores.kinds.values()]
+    present = [kind for kind in KINDS if kind in {scores.kinds[name] for name, _ in scores.curves}]
     rows = []
     for kind in present:
         ranks = scores.ranks(1.0, kind)
@@ -72,9 +81,11 @@ def kinds(scores: Scores) -> Grid:
                 continue
             regret = mean(float(curve[-1]) for curve in curves.values())
             cells.append(f"{regret:.2f} ({mean(ranks[peer].values()):.1f})")
-        count = len({p for p, _ in scores.curves if scores.kinds[p] == kind})
-        rows.append((f"{kind} ({count})", *cells))
-    return Grid("Log regret (mean rank) at the end, by kind of problem", ("", *peers), rows)
+        pairs = [pair for pair in scores.curves if scores.kinds[pair[0]] == kind]
+        problems, seeds = (str(len(set(part))) for part in zip(*pairs, strict=True))
+        rows.append((kind, problems, seeds, *cells))
+    head = ("kind", "problems", "seeds", *peers)
+    return Grid("Log regret (mean rank) at the end, by kind of problem", head, rows)
 
 
 def problems(scores: Scores) -> Grid:

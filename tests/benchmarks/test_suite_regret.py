@@ -80,6 +80,22 @@ def test_only_problems_that_all_can_do_are_common() -> None:
     assert scores.cannot == {"b": {"no categories": {"z"}}}
 
 
+def test_ranks_are_among_those_with_the_most_seeds() -> None:
+    rows = [row(peer, 2.0, problem=p, seed=k) for peer in "ab" for p in "yz" for k in range(3)]
+    rows += [row("slow", 1.5), row("slow", 1.5, problem="y")]
+    rows += [row("a", 2.0, problem="long", seed=k) for k in range(3)]
+    rows += [row("b", 3.0, problem="long")]
+    rows += [row("a", 2.0, problem="hers", seed=k) for k in range(3)]
+    level = Scores(rows).level()
+    assert level.peers == ["a", "b"]
+    pairs = [(p, k) for p in ("y", "z", "hers") for k in range(3)]
+    assert set(level.curves) == {*pairs, ("long", 0)}  # what only one can do stays
+    assert all("slow" not in found for found in level.curves.values())
+    kinds = table.kinds(level)
+    assert kinds.head == ("kind", "problems", "seeds", "a", "b")
+    assert kinds.rows[0][:3] == ("synthetic", "4", "3")
+
+
 def test_a_duel_counts_ties_half_and_tests_the_problems() -> None:
     rng = np.random.default_rng(0)
     rows, gaps = [], []
@@ -91,6 +107,7 @@ def test_a_duel_counts_ties_half_and_tests_the_problems() -> None:
     duel = Scores(rows).duel("gpbo", "b")
     assert duel is not None
     assert duel.pairs == 13
+    assert duel.seeds == 1
     assert duel.wins == pytest.approx((sum(gap < 0 for gap in gaps) + 0.5) / 13)
     assert duel.gap == pytest.approx(sum(gaps) / 13)
     assert duel.p == pytest.approx(wilcoxon([*gaps, 0.0]).pvalue, rel=1e-6)

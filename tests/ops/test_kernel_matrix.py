@@ -66,6 +66,21 @@ def test_values_do_not_depend_on_how_the_matrix_is_cut(points, dtype, n, m):
     torch.testing.assert_close(got.double(), wide, rtol=RTOL[dtype], atol=0)
 
 
+# Written past the caches from 3 MB on, where rows are whole lines and no multiple of 2 KB (or from
+# 24 MB on, which would take long here).
+@pytest.mark.parametrize(
+    ("n", "dtype"), [(640, F64), (641, F64), (768, F64), (1000, F64), (1040, F32)]
+)
+def test_a_large_matrix_has_the_values_of_its_parts(points, n, dtype):
+    x, lengthscale = points(n, 2, seed=1, dtype=dtype), points(2, seed=3, low=0.2, dtype=dtype)
+    wide = reference.matern52(x.double(), x.double(), lengthscale.double())
+    whole = matern52(x, None, lengthscale)
+    torch.testing.assert_close(whole.double(), wide, rtol=RTOL[dtype], atol=1e-300)
+    assert torch.equal(whole, whole.mT)
+    cross = matern52(x[:-40], x, lengthscale)
+    torch.testing.assert_close(cross.double(), wide[:-40], rtol=RTOL[dtype], atol=1e-300)
+
+
 def test_a_thousand_columns(points, exact_matern52):
     x1, x2 = points(3, 1000, seed=1), points(4, 1000, seed=2)
     lengthscale = points(1000, seed=3, low=5.0, high=30.0)
