@@ -39,7 +39,7 @@ MOST, EACH = 5000, 100  # candidates to draw for: EACH for a dimension, MOST at 
 # Points that are chosen one after the other; those after them in a batch are drawn. To draw all
 # loses: docs/decisions/13-trust-region.md.
 FEW = 32
-ROWS = 2000  # observations of a run's model, at most: the better half of them, others at random
+ROWS = 2000  # observations of which the model of a run is exact, at most
 
 
 @dataclass(frozen=True)
