@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from gpbo.check import whole
 from gpbo.errors import StudyError
 from gpbo.surrogate.base import Fitted, Surrogate
 from gpbo.surrogate.evidence import Data
@@ -34,11 +35,16 @@ class GaussianProcess(Surrogate):
     Needs    priors None: `default_priors` of the number of lengthscales; most: observations of
              which the belief is exact, None for any number. With more, half as many are fitted to,
              and the belief is seen through half as many inducing points
+    Raises   TypeError, ValueError  if most is not a whole number, 2 or more
     """
 
     groups: Tensor | None = None
     priors: Priors | None = None
     most: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.most is not None:
+            whole("GaussianProcess most", self.most, 2)
 
     def fit(
         self,
@@ -73,7 +79,7 @@ class GaussianProcess(Surrogate):
     def gpytorch_model(
         self, x: Tensor, y: Tensor, memory: Mapping[str, Any], *, noise: Tensor | None = None
     ) -> ExactGaussianProcess:
-        """The same belief as a GPyTorch model, in training mode."""
+        """The belief as a GPyTorch model, in training mode; exact, however many there are."""
         from gpbo.surrogate.model import ExactGaussianProcess
 
         data, priors = self._data(x, y, noise)

@@ -182,6 +182,15 @@ def test_a_process_with_more_than_the_most_observations_is_seen_through_half_as_
     assert len(few.posterior.x) == 120  # type: ignore[attr-defined]  # it is a GaussianPosterior
 
 
+def test_a_process_must_be_exact_for_two_observations_at_least() -> None:
+    with pytest.raises(ValueError, match="GaussianProcess most"):
+        GaussianProcess(most=1)
+    with pytest.raises(TypeError, match="GaussianProcess most"):
+        GaussianProcess(most=2.5)  # type: ignore[arg-type]  # that is the point
+    x, y = problem(9, 1)
+    assert GaussianProcess(most=2).fit(x, y, generator(0, "fit")).report["inducing"] == 1
+
+
 def test_hyperparameters_of_many_come_from_some_drawn_at_random() -> None:
     x, y = problem(120, 2)
     data, priors = Data.build(x, y), default_priors(2)
