@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpbo.linalg import append_rows, cholesky, solve, solve_lower, solve_upper
+from gpbo.linalg import cholesky, solve, solve_lower, solve_upper
 from gpbo.ops.product import product
 from gpbo.seeding import generator
 from gpbo.surrogate.evidence import Data
 from gpbo.surrogate.hyperparameters import Hyperparameters
-from gpbo.surrogate.posterior import FirstRows, GaussianPosterior, matrix_of
+from gpbo.surrogate.posterior import FirstRows, GaussianPosterior, matrix_of, terms_of
 
 BLOCK = 4096  # observations that are looked at at once
 
@@ -102,26 +102,19 @@ def inducing_posterior(data: Data, values: Hyperparameters, count: int) -> Gauss
     each taken in exactly, as one more observation. Whether the sight of the former is still at hand
     or not, the numbers are the same.
 
-    Raises   FactorizationError  if a covariance has no factor
+    Raises   StudyError          if the hyperparameters are those of another space
+             FactorizationError  if a covariance has no factor
     """
-    x, y, n = data.x, data.y, data.y.numel()
-    base = min(values.fitted, n) or n
-    groups = torch.tensor(values.lengthscale, dtype=x.dtype, device=x.device)
-    lengthscale = data.columns(groups)
-    diagonal = data.known + values.noise * data.unknown
+    x, y = data.x, data.y
+    lengthscale, diagonal, base = terms_of(data, values)
     z = x[best_and_others(y[:base], count, generator(base, "inducing points"))]
     sight = _sight(x[:base], z, lengthscale, values.outputscale, diagonal[:base])
     first = sight.first
     residual, mean = sight.observe(y[:base])
-    lower, jitter, points = first.lower, first.jitter, first.x
-    if base < n:
-        new = first.matrix(x[base:], None, diagonal[base:] + first.jitter)
-        factor = append_rows(lower, new, first.matrix(x[base:], first.x))
-        lower, jitter = factor.lower, max(jitter, float(factor.jitter))
-        residual = torch.cat([residual, y[base:] - mean])
-        points = torch.cat([points, x[base:]])
+    residual = torch.cat([residual, y[base:] - mean])
+    lower, jitter = first.append(x[base:], diagonal[base:])
     return GaussianPosterior(
-        x=points,
+        x=torch.cat([first.x, x[base:]]),
         lower=lower,
         residual=residual,
         weights=solve(lower, residual.unsqueeze(-1)).squeeze(-1),

@@ -59,6 +59,18 @@ class FirstRows:
         """The covariance of these points: a (n, d), b (m, d) or None for a -> (n, m)."""
         return matrix_of(a, b, self.lengthscale, self.outputscale, diagonal)
 
+    def append(self, x: Tensor, diagonal: Tensor) -> tuple[Tensor, float]:
+        """The factor with more rows, and the most jitter that is in it.
+
+        Shapes   x (m, d), diagonal (m,) -> (n + m, n + m), number
+        Raises   FactorizationError  if there is none
+        """
+        if len(x) == 0:
+            return self.lower, self.jitter
+        new = self.matrix(x, None, diagonal + self.jitter)
+        factor = append_rows(self.lower, new, self.matrix(x, self.x))
+        return factor.lower, max(self.jitter, float(factor.jitter))
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianPosterior(Posterior):
@@ -89,19 +101,9 @@ class GaussianPosterior(Posterior):
         Raises   StudyError  if the hyperparameters are those of another space
         """
         x, y = data.x, data.y
-        if len(values.lengthscale) != data.n_groups:
-            wrong = f"not a lengthscale for each of {data.n_groups}"
-            raise StudyError(explain("hyperparameters", wrong, values.lengthscale))
-        groups = torch.tensor(values.lengthscale, dtype=x.dtype, device=x.device)
-        lengthscale = data.columns(groups)
-        diagonal = data.known + values.noise * data.unknown
-        n, base = len(y), min(values.fitted, len(y)) or len(y)
+        lengthscale, diagonal, base = terms_of(data, values)
         first = _first(x[:base], lengthscale, values.outputscale, diagonal[:base])
-        lower, jitter = first.lower, first.jitter
-        if base < n:
-            new = first.matrix(x[base:], None, diagonal[base:] + first.jitter)
-            factor = append_rows(lower, new, first.matrix(x[base:], x[:base]))
-            lower, jitter = factor.lower, max(jitter, float(factor.jitter))
+        lower, jitter = first.append(x[base:], diagonal[base:])
         mean, white = 0.0, y
         if len(y):
             white, found = whiten(lower, torch.stack([torch.ones_like(y), y], -1))
@@ -229,6 +231,21 @@ def _first(x: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor)
     if KEPT[0] <= len(x) <= KEPT[1]:
         _recent = (made, *_recent[:1])
     return made
+
+
+def terms_of(data: Data, values: Hyperparameters) -> tuple[Tensor, Tensor, int]:
+    """The lengthscale of each column, the noise of each observation, and how many of these, the
+    first ones, the hyperparameters were fitted to: all, where that is not known.
+
+    Shapes   -> (d,), (n,), number
+    Raises   StudyError  if the hyperparameters are those of another space
+    """
+    if len(values.lengthscale) != data.n_groups:
+        wrong = f"not a lengthscale for each of {data.n_groups}"
+        raise StudyError(explain("hyperparameters", wrong, values.lengthscale))
+    groups = torch.tensor(values.lengthscale, dtype=data.x.dtype, device=data.x.device)
+    noise, n = data.known + values.noise * data.unknown, len(data.y)
+    return data.columns(groups), noise, min(values.fitted, n) or n
 
 
 def matrix_of(

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.gaussian_process.kernels import Matern
 
+from gpbo.errors import StudyError
 from gpbo.seeding import generator
 from gpbo.surrogate import inducing as module
 from gpbo.surrogate.evidence import Data
@@ -189,6 +190,11 @@ def test_a_process_must_be_exact_for_two_observations_at_least() -> None:
         GaussianProcess(most=2.5)  # type: ignore[arg-type]  # that is the point
     x, y = problem(9, 1)
     assert GaussianProcess(most=2).fit(x, y, generator(0, "fit")).report["inducing"] == 1
+
+
+def test_hyperparameters_of_another_space_are_refused() -> None:
+    with pytest.raises(StudyError, match="not a lengthscale for each of 3"):
+        inducing_posterior(some(30, 3), values(2), 10)
 
 
 def test_hyperparameters_of_many_come_from_some_drawn_at_random() -> None:
