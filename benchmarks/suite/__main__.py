@@ -83,13 +83,15 @@ def read(args: Sequence[str] | None) -> tuple[Plan, argparse.Namespace]:
 def main(args: Sequence[str] | None = None) -> None:
     """Run what is missing, and show all that is there."""
     plan, given = read(args)
-    if not available():
-        warnings.warn(MISSING, stacklevel=2)
     if given.list:
         _list(plan)
         return
     if not given.table:
-        _run(plan, given.retry)
+        can = plan
+        if not available():
+            warnings.warn(MISSING, stacklevel=2)
+            can = replace(plan, kinds=tuple(kind for kind in plan.kinds if kind != "table"))
+        _run(can, given.retry)
     rows = selected(plan, everybody=given.peers is None)
     if not rows:
         print("There are no results of these problems and peers.", file=sys.stderr)
