@@ -8,7 +8,6 @@ from pathlib import Path
 from benchmarks.machine import ROOT
 from benchmarks.page import put
 from benchmarks.suite.plan import Plan
-from benchmarks.suite.problem import KINDS
 from benchmarks.suite.record import Row
 from benchmarks.suite.regret import POINTS, Scores, band
 from benchmarks.suite.table import OURS, grids, problems
@@ -45,7 +44,7 @@ def draw(rows: Sequence[Row], file: Path = PICTURE) -> None:
     from matplotlib import pyplot as plt
 
     scores = Scores(rows).level()
-    present = [kind for kind in KINDS if kind in {scores.kinds[name] for name, _ in scores.curves}]
+    present = scores.present()
     columns = min(4, len(present))
     lines = -(-len(present) // columns)
     figure, panels = plt.subplots(

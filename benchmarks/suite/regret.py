@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, wilcoxon
 
+from benchmarks.suite.problem import KINDS
 from benchmarks.suite.record import Row
 
 Array: TypeAlias = NDArray[np.float64]
@@ -86,6 +87,11 @@ class Scores:
         names = {peer for found in self.curves.values() for peer in found}
         ranks = {name: mean(self.ranks(1.0).get(name, {"": math.inf}).values()) for name in names}
         return sorted(names, key=lambda name: (ranks[name], name))
+
+    def present(self) -> list[str]:
+        """The kinds of problems that have a curve."""
+        found = {self.kinds[problem] for problem, _ in self.curves}
+        return [kind for kind in KINDS if kind in found]
 
     def ranks(self, budget: float, kind: str | None = None) -> dict[str, dict[str, float]]:
         """{peer: {problem: mean rank over seeds}} after a share of the trials, ties shared.

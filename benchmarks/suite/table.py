@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from statistics import mean, median
 
 from benchmarks.ask.table import Grid
-from benchmarks.suite.problem import KINDS
 from benchmarks.suite.regret import BUDGETS, Scores
 
 OURS = "gpbo"
@@ -69,9 +68,8 @@ def duels(scores: Scores, ours: str) -> Grid:
 def kinds(scores: Scores) -> Grid:
     """The mean rank and the mean log regret on each kind of problem."""
     peers = scores.peers
-    present = [kind for kind in KINDS if kind in {scores.kinds[name] for name, _ in scores.curves}]
     rows = []
-    for kind in present:
+    for kind in scores.present():
         ranks = scores.ranks(1.0, kind)
         cells = []
         for peer in peers:

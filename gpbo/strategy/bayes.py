@@ -20,7 +20,7 @@ from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.belief import Belief, believe, domain_of
-from gpbo.strategy.crowd import wants_overview
+from gpbo.strategy.crowd import overview
 from gpbo.strategy.device import check_device, devices, exact_rows, most_rows, one_thread
 from gpbo.strategy.draws import draw
 from gpbo.strategy.proposals import new_proposals
@@ -131,8 +131,8 @@ class Bayes(Strategy):
         fallback: str | None = None
         for device, about in self._devices(history):
             try:
-                overview = wants_overview(history, domain_of(history.space, device))
-                belief = self._believe(history, seed, device, overview)
+                apart = overview(history, domain_of(history.space, device))
+                belief = self._believe(history, seed, device, apart)
                 fallback = fallback or _left_out(belief, history)
                 about |= {"strategy": self.name, "phase": "model", "fallback": fallback}
                 return self._maximize(history, belief, before, n, seed, about)
@@ -143,11 +143,11 @@ class Bayes(Strategy):
         return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
 
     def _believe(
-        self, history: History, seed: int, device: torch.device, overview: bool = False
+        self, history: History, seed: int, device: torch.device, apart: Tensor | None = None
     ) -> Belief:
         rows = exact_rows if self.surrogate is None else most_rows
-        most, memory = rows(device, len(history)), _memory(history, overview)
-        return believe(history, seed, device, memory, self.surrogate, most, overview)
+        most, memory = rows(device, len(history)), _memory(history, apart is not None)
+        return believe(history, seed, device, memory, self.surrogate, most, apart)
 
     def _devices(self, history: History) -> Iterator[tuple[torch.device, dict[str, Any]]]:
         columns = domain_of(history.space, torch.device("cpu")).d

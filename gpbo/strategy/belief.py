@@ -20,7 +20,6 @@ from gpbo.maximizer import Domain
 from gpbo.seeding import generator
 from gpbo.space import Space
 from gpbo.space.encode import describe
-from gpbo.strategy.crowd import apart
 from gpbo.surrogate.base import Fitted, Posterior, Surrogate
 from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
@@ -96,16 +95,17 @@ def believe(
     memory: Mapping[str, Any] | None,
     surrogate: Surrogate | None = None,
     most: int | None = None,
-    overview: bool = False,
+    apart: Tensor | None = None,
 ) -> Belief:
     """Fit to everything in the history; `memory` is an earlier belief's, to start from.
 
     `surrogate` is what models the objective: by default a Gaussian process. Whether a trial
     succeeds is always modeled by one, with the priors that labels need. Of more than `most` trials
     of a kind, the default model sees the others through inducing points (inducing.py), and another
-    surrogate sees none of them: only the better half of so many, and others at random. With
-    `overview`, the targets are scaled by the trials that are apart (crowd.py).
+    surrogate sees none of them: only the better half of so many, and others at random. The targets
+    are scaled by the complete trials that are `apart` (crowd.py), None for all.
 
+    Shapes   apart bool (n,), in the order of `History.complete`
     Needs    at least one complete trial
     Raises   what the fit raises
     """
@@ -125,7 +125,7 @@ def believe(
     good = points([trial.number for trial in complete])
     tried = torch.cat([good, points([trial.number for trial in failed])])
     values = sign * numbers([trial.value or 0.0 for trial in complete])
-    y, target = standardize(values, apart(domain.embed(good), values) if overview else None)
+    y, target = standardize(values, apart)
     sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
     noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
 
@@ -162,5 +162,5 @@ def believe(
             LEAST_NOISE,
         ),
         sign=sign,
-        overview=overview,
+        overview=apart is not None,
     )

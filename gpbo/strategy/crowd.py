@@ -43,21 +43,25 @@ def apart(x: Tensor, y: Tensor) -> Tensor:
     return result
 
 
-def wants_overview(history: History, domain: Domain) -> bool:
-    """Whether the next proposal looks past a crowd: it is the third, and refining gains nothing."""
+def overview(history: History, domain: Domain) -> Tensor | None:
+    """Which trials the next proposal's targets are scaled by, if it looks past a crowd: those
+    apart. None if it does not: it is not the third, or refining still gains something.
+
+    Shapes   -> bool (n,), in the order of `History.complete`, on the CPU
+    """
     complete = history.complete
     if len(history) % EVERY or len(complete) <= WINDOW:
-        return False
+        return None
     sign = -1.0 if history.direction == "minimize" else 1.0
     values = sign * np.array([trial.value or 0.0 for trial in complete])
     with np.errstate(over="ignore"):  # infinity compares as it should
         gain, reach = values.max() - values[:-WINDOW].max(), np.ptp(values)
     if gain > GAIN * reach:  # no scale is longer than that, and most gains are larger
-        return False
+        return None
     rows = history.rows[[trial.number for trial in complete]]
     z = domain.snap(torch.from_numpy(rows).to(domain.kind.device))
     y = torch.from_numpy(values)
     alone = apart(domain.embed(z), y.to(z.device)).cpu()
     if int((~alone).sum()) < WINDOW // 2:
-        return False
-    return bool(gain < GAIN * standardize(y, alone)[1].scale)
+        return None
+    return alone if gain < GAIN * standardize(y, alone)[1].scale else None

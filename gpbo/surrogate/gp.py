@@ -19,7 +19,7 @@ from gpbo.surrogate.base import Fitted, Surrogate
 from gpbo.surrogate.evidence import Data
 from gpbo.surrogate.fit import fit
 from gpbo.surrogate.hyperparameters import Hyperparameters
-from gpbo.surrogate.inducing import inducing_posterior
+from gpbo.surrogate.inducing import MOST, inducing_posterior
 from gpbo.surrogate.posterior import GaussianPosterior
 from gpbo.surrogate.prior import Priors, default_priors
 
@@ -33,8 +33,8 @@ class GaussianProcess(Surrogate):
 
     Shapes   groups (d,) long: column -> lengthscale; None: a lengthscale for each column
     Needs    priors None: `default_priors` of the number of lengthscales; most: observations of
-             which the belief is exact, None for any number. With more, half as many are fitted to,
-             and the belief is seen through half as many inducing points
+             which the belief is exact, None for any number. With more, half as many (4096 at most)
+             are fitted to, and the belief is seen through so many inducing points
     Raises   TypeError, ValueError  if most is not a whole number, 2 or more
     """
 
@@ -93,7 +93,7 @@ class GaussianProcess(Surrogate):
         """How many inducing points the belief has; None where it is exact."""
         if self.most is None or data.y.numel() <= self.most:
             return None
-        return self.most // 2
+        return min(self.most // 2, MOST)
 
 
 def _belief(data: Data, values: Hyperparameters, inducing: int | None) -> GaussianPosterior:

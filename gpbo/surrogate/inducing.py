@@ -12,7 +12,7 @@ Symbols: X (n, d), Z (m, d), s M the covariance without noise, K_ZZ = L L^T, c t
     mean = c + k w,    w = L^-T B^-1 L^-1 K_ZX Lambda^-1 (y - c)
     variance = s - k P k,    P = K_ZZ^-1 - L^-T B^-1 L^-1 = (K_ZZ + N)^-1,    N = L (V V^T)^-1 L^T
 
-so N is the covariance of the errors. c is the generalized least squares estimate.
+so N is the covariance of the errors. c is the generalized least squares estimate from these n.
 Source: Snelson & Ghahramani 2006 (FITC); Quinonero-Candela & Rasmussen 2005, section 6.
 """
 
@@ -30,20 +30,21 @@ from gpbo.seeding import generator
 from gpbo.surrogate.evidence import Data
 from gpbo.surrogate.hyperparameters import Hyperparameters
 from gpbo.surrogate.posterior import FirstRows, GaussianPosterior, matrix_of, terms_of
+from gpbo.surrogate.recent import Recent
 
 BLOCK = 4096  # observations that are looked at at once
+MOST = 4096  # inducing points, whatever memory there is
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class InducingPoints:
     """What n observations tell of the values at m inducing points, but for what was observed.
 
-    Shapes   x (n, d), diagonal (n,): of the noise, variance (n,): Lambda, prior (m, m): L,
-             inner (m, m): the factor of B; first: the factor of K_ZZ + N, with Z as its points
+    Shapes   x (n, d), variance (n,): Lambda, prior (m, m): L, inner (m, m): the factor of B;
+             first: the factor of K_ZZ + N, with Z as its points
     """
 
     x: Tensor
-    diagonal: Tensor
     variance: Tensor
     prior: Tensor
     inner: Tensor
@@ -51,34 +52,29 @@ class Sight:
 
     @classmethod
     def build(
-        cls, x: Tensor, z: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor
-    ) -> Sight:
+        cls, x: Tensor, z: Tensor, lengthscale: Tensor, noise: Tensor, outputscale: float
+    ) -> InducingPoints:
         """In O(n m^2), with memory for m x m and m x BLOCK numbers.
 
         Raises   FactorizationError  if there is no factor
         """
         covariance = matrix_of(z, None, lengthscale, outputscale)
-        factor = cholesky(covariance)
-        square, variances = torch.zeros_like(covariance), []
+        prior = cholesky(covariance).lower
+        gram, variances = torch.zeros_like(covariance), []  # gram: V V^T
         for start in range(0, len(x), BLOCK):
             rows = slice(start, start + BLOCK)
-            cross = matrix_of(z, x[rows], lengthscale, outputscale)
-            white = solve_lower(factor.lower, cross)
+            white = solve_lower(prior, matrix_of(z, x[rows], lengthscale, outputscale))
             unseen = (outputscale - white.square().sum(0)).clamp_min(0.0)
-            variances.append(diagonal[rows] + unseen)
+            variances.append(noise[rows] + unseen)
             white /= variances[-1].sqrt()
-            square += white @ white.mT
-        turned = solve_lower(cholesky(square).lower, factor.lower.mT)
-        errors = turned.mT @ turned
-        square.diagonal().add_(1.0)
-        lower = cholesky(covariance + errors)
-        known = FirstRows(
-            z, lengthscale, outputscale, errors.diagonal(), lower.lower, float(lower.jitter)
-        )
-        inner = cholesky(square).lower
-        return cls(x, diagonal, torch.cat(variances), factor.lower, inner, known)
+            gram += white @ white.mT
+        turned = solve_lower(cholesky(gram).lower, prior.mT)
+        factor = cholesky(covariance + turned.mT @ turned)
+        first = FirstRows(z, lengthscale, outputscale, factor.lower, float(factor.jitter))
+        gram.diagonal().add_(1.0)
+        return cls(x, torch.cat(variances), prior, cholesky(gram).lower, first)
 
-    def observe(self, y: Tensor) -> tuple[Tensor, float]:
+    def targets(self, y: Tensor) -> tuple[Tensor, float]:
         """The values at Z, less their mean, that say what y says, and that mean.
 
         Shapes   y (n,) -> (m,), number
@@ -95,24 +91,31 @@ class Sight:
         return (first.lower @ (first.lower.mT @ weights)).squeeze(-1), mean
 
 
+# Kept as in posterior.py, but four: there may be two kinds of targets, each with labels of success,
+# and to make one takes seconds. 300 MB with 1500 inducing points.
+_recent: Recent[InducingPoints] = Recent(4)
+
+
 def inducing_posterior(data: Data, values: Hyperparameters, count: int) -> GaussianPosterior:
     """The belief through `count` inducing points.
 
     These are chosen among the observations that the hyperparameters were fitted to; later ones are
-    each taken in exactly, as one more observation. Whether the sight of the former is still at hand
-    or not, the numbers are the same.
+    each taken in exactly, as one more observation. Whether what the former tell is still at hand or
+    not, the numbers are the same.
 
     Raises   StudyError          if the hyperparameters are those of another space
              FactorizationError  if a covariance has no factor
     """
     x, y = data.x, data.y
-    lengthscale, diagonal, base = terms_of(data, values)
+    lengthscale, noise, base = terms_of(data, values)
     z = x[best_and_others(y[:base], count, generator(base, "inducing points"))]
-    sight = _sight(x[:base], z, lengthscale, values.outputscale, diagonal[:base])
-    first = sight.first
-    residual, mean = sight.observe(y[:base])
+    given = x[:base], z, lengthscale, noise[:base]
+    scale = values.outputscale
+    inducing = _recent.get(given, scale, lambda: InducingPoints.build(*given, scale))
+    first = inducing.first
+    residual, mean = inducing.targets(y[:base])
     residual = torch.cat([residual, y[base:] - mean])
-    lower, jitter = first.append(x[base:], diagonal[base:])
+    lower, jitter = first.append(x[base:], noise[base:])
     return GaussianPosterior(
         x=torch.cat([first.x, x[base:]]),
         lower=lower,
@@ -120,7 +123,7 @@ def inducing_posterior(data: Data, values: Hyperparameters, count: int) -> Gauss
         weights=solve(lower, residual.unsqueeze(-1)).squeeze(-1),
         lengthscale=lengthscale,
         constant=mean,
-        outputscale=values.outputscale,
+        outputscale=scale,
         noise=values.noise,
         jitter=jitter,
         first=first,
@@ -140,24 +143,3 @@ def best_and_others(y: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     best, others = np.split(order, [count // 2])
     drawn = rng.choice(others, count - len(best), replace=False)
     return torch.from_numpy(np.sort(np.concatenate([best, drawn]))).to(y.device)
-
-
-# The last two, as in posterior.py, and for the same reasons.
-_recent: tuple[Sight, ...] = ()
-
-
-def _sight(
-    x: Tensor, z: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor
-) -> Sight:
-    """What these observations tell; made before, where it is at hand."""
-    global _recent
-    asked = x, z, lengthscale, diagonal
-    for known in _recent:
-        first = known.first
-        alike = first.outputscale == outputscale and known.x.device == x.device
-        had = known.x, first.x, first.lengthscale, known.diagonal
-        if alike and all(map(torch.equal, had, asked)):
-            return known
-    made = Sight.build(x, z, lengthscale, outputscale, diagonal)
-    _recent = (made, *_recent[:1])
-    return made

@@ -31,6 +31,7 @@ from gpbo.ops.kernel_matrix import kernel_matrix, matern52
 from gpbo.surrogate.base import Posterior
 from gpbo.surrogate.evidence import Data, whiten
 from gpbo.surrogate.hyperparameters import Hyperparameters
+from gpbo.surrogate.recent import Recent
 
 KEPT = (400, 4096)  # rows of a factor that is kept for the next model
 LEAST = 1e-12  # of the outputscale: below this a variance is rounding, and its log must exist
@@ -40,13 +41,12 @@ LEAST = 1e-12  # of the outputscale: below this a variance is rounding, and its 
 class FirstRows:
     """A factor of K with its inverse, and what it is the factor of.
 
-    Shapes   x (n, d), lengthscale (d,), diagonal (n,), lower (n, n)
+    Shapes   x (n, d), lengthscale (d,), lower (n, n)
     """
 
     x: Tensor
     lengthscale: Tensor
     outputscale: float
-    diagonal: Tensor
     lower: Tensor
     jitter: float
 
@@ -213,24 +213,21 @@ class GaussianPosterior(Posterior):
             )
 
 
-# The last two, for studies that are long: in them hyperparameters are kept for many proposals, and
-# there may be two kinds of targets in turn. 512 MB at most.
-_recent: tuple[FirstRows, ...] = ()
+# For studies that are long: in them hyperparameters are kept for many proposals, and there may be
+# two kinds of targets in turn. 512 MB at most.
+_recent: Recent[FirstRows] = Recent(2)
 
 
 def _first(x: Tensor, lengthscale: Tensor, outputscale: float, diagonal: Tensor) -> FirstRows:
     """The factor of these rows; one that is at hand, where there is one."""
-    global _recent
-    asked = x, lengthscale, diagonal
-    for known in _recent:
-        alike = known.outputscale == outputscale and known.x.device == x.device
-        if alike and all(map(torch.equal, (known.x, known.lengthscale, known.diagonal), asked)):
-            return known
-    factor = cholesky(matrix_of(x, None, lengthscale, outputscale, diagonal))
-    made = FirstRows(x, lengthscale, outputscale, diagonal, factor.lower, float(factor.jitter))
+
+    def make() -> FirstRows:
+        factor = cholesky(matrix_of(x, None, lengthscale, outputscale, diagonal))
+        return FirstRows(x, lengthscale, outputscale, factor.lower, float(factor.jitter))
+
     if KEPT[0] <= len(x) <= KEPT[1]:
-        _recent = (made, *_recent[:1])
-    return made
+        return _recent.get((x, lengthscale, diagonal), outputscale, make)
+    return make()
 
 
 def terms_of(data: Data, values: Hyperparameters) -> tuple[Tensor, Tensor, int]:

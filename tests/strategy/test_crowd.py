@@ -10,7 +10,7 @@ import torch
 import gpbo
 from gpbo.history import History
 from gpbo.strategy.belief import domain_of
-from gpbo.strategy.crowd import CLOSE, EVERY, GAIN, WINDOW, apart, wants_overview
+from gpbo.strategy.crowd import CLOSE, EVERY, GAIN, WINDOW, apart, overview
 
 
 def test_points_apart_are_the_best_of_their_neighbourhoods() -> None:
@@ -45,10 +45,19 @@ def study(values: list[float], crowd: int, direction: str = "minimize") -> Histo
 
 
 def looks(history: History) -> bool:
-    return wants_overview(history, domain_of(history.space, torch.device("cpu")))
+    domain = domain_of(history.space, torch.device("cpu"))
+    found = overview(history, domain)
+    if found is not None:
+        rows = history.rows[[trial.number for trial in history.complete]]
+        sign = -1.0 if history.direction == "minimize" else 1.0
+        y = torch.tensor(
+            [sign * (trial.value or 0.0) for trial in history.complete], dtype=torch.float64
+        )
+        assert torch.equal(found, apart(domain.embed(domain.snap(torch.from_numpy(rows))), y))
+    return found is not None
 
 
-def test_every_third_proposal_wants_overview_a_crowd_that_gains_nothing() -> None:
+def test_every_third_proposal_looks_past_a_crowd_that_gains_nothing() -> None:
     values = [3.0, 1.0, 2.0, 0.5, 2.5, 4.0, 1.5]
     for direction in ("minimize", "maximize"):
         asked = [looks(study(values, crowd, direction)) for crowd in range(WINDOW, WINDOW + 6)]

@@ -216,12 +216,12 @@ def test_a_factor_at_hand_changes_no_bit_and_two_are_kept() -> None:
     x, y = problem(KEPT[0] + 20, 2)
     v = replace(values(2), fitted=KEPT[0])
     grown = [Data.build(x[:n], y[:n]) for n in range(KEPT[0], KEPT[0] + 20, 5)]
-    module._recent = ()
+    module._recent.clear()
     alone = []
     for data in grown:
-        module._recent = ()
+        module._recent.clear()
         alone.append(GaussianPosterior.build(data, v))
-    module._recent = ()
+    module._recent.clear()
     for k, data in enumerate(grown):
         at_hand = GaussianPosterior.build(data, v)
         assert torch.equal(at_hand.weights, alone[k].weights)
@@ -230,8 +230,10 @@ def test_a_factor_at_hand_changes_no_bit_and_two_are_kept() -> None:
     for noise in (0.1, 0.2, 0.3):
         GaussianPosterior.build(grown[0], replace(v, noise=noise))
     assert len(module._recent) == 2
+    kept = module._recent._known
     GaussianPosterior.build(Data.build(x[:50], y[:50]), v)
-    assert [len(first.x) for first in module._recent] == [KEPT[0]] * 2
+    assert module._recent._known is kept  # few rows push nothing out
+    assert [len(first.x) for _, _, first in kept] == [KEPT[0]] * 2
 
 
 def test_points_that_do_not_fit_are_refused() -> None:
