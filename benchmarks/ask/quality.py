@@ -107,9 +107,7 @@ def _fit_botorch(data: Data, priors: Priors, start: Hyperparameters, seed: int) 
 def _fit_reference(data: Data, priors: Priors, start: Hyperparameters, seed: int) -> Tensor:
     """SciPy's L-BFGS-B to tight tolerances, from the modes and from RESTARTS draws."""
     target, rng = LogPosterior(data, priors), np.random.default_rng([seed, 1])
-    ranges = [priors.lengthscale_range] * data.n_groups
-    ranges += [priors.outputscale_range, priors.noise_range]
-    bounds = np.log([(box.low, box.high) for box in ranges])
+    bounds = np.log([(box.low, box.high) for box in priors.ranges(data.n_groups)])
 
     def negative(theta: Array) -> tuple[float, Array]:
         evidence = target(torch.from_numpy(theta).unsqueeze(0))

@@ -96,6 +96,14 @@ class Domain:
         return torch.zeros_like(self.continuous).index_fill(0, parents, True)
 
     @cached_property
+    def spacing(self) -> Tensor:
+        """The mean distance of neighbouring levels where they are ordered, else 0; (p,)."""
+        found = torch.zeros_like(self.continuous, dtype=torch.float64)
+        steps = (self.count[self.discrete] - 1).clamp(min=1)
+        found[self.discrete] = (self.levels[:, -1] - self.levels[:, 0]) / steps
+        return found.masked_fill(self.kind != LEVELS, 0.0)
+
+    @cached_property
     def size(self) -> int | None:
         """How many different points there are; None where a coordinate is continuous."""
         if self.n_discrete < self.p:

@@ -7,7 +7,7 @@ goes the other way. Below this file nothing knows of trials, above it nothing kn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -24,10 +24,14 @@ from gpbo.surrogate.base import Fitted, Posterior, Surrogate
 from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
 from gpbo.surrogate.inducing import best_and_others
-from gpbo.surrogate.prior import label_priors
+from gpbo.surrogate.prior import Priors, default_priors, label_priors
 from gpbo.surrogate.target import Target, standardize
 
 BLOCK = 4096  # trials whose means are computed at once: more may not fit into memory
+# Where every coordinate has levels, no two trials are nearer than a step: a lengthscale below that
+# explains whatever noise would. So it stays above STEPS steps, but may be MOST_SHORT however few
+# they are. docs/decisions/18-short-lengthscales.md has the measurements.
+STEPS, MOST_SHORT = 2, 0.5
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,16 @@ class Belief:
         """What the next fit starts from; JSON values."""
         success = None if self.success is None else self.success.memory
         return {"values": self.values.memory, "success": success, "overview": self.overview}
+
+
+@lru_cache(maxsize=8)
+def _priors(domain: Domain) -> Priors:
+    """What is believed of the objective before it is observed."""
+    priors = default_priors(domain.p)
+    if domain.size is None:
+        return priors
+    shortest = (STEPS * domain.spacing).clamp(max=MOST_SHORT)
+    return replace(priors, shortest=tuple(shortest.tolist()))
 
 
 @lru_cache(maxsize=8)
@@ -129,7 +143,7 @@ def believe(
     sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
     noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
 
-    model = surrogate or GaussianProcess(groups=domain.groups, most=most)
+    model = surrogate or GaussianProcess(groups=domain.groups, priors=_priors(domain), most=most)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
     kept = torch.arange(len(y), device=device)

@@ -150,12 +150,9 @@ def encode(values: Hyperparameters, like: Tensor) -> Tensor:
 
 def decode(theta: Tensor, priors: Priors) -> Hyperparameters:
     """Plain numbers from a row of theta, within their ranges whatever exp and log round to."""
-    *lengthscale, outputscale, noise = theta.exp().tolist()
-    return Hyperparameters(
-        lengthscale=tuple(map(priors.lengthscale_range.clip, lengthscale)),
-        outputscale=priors.outputscale_range.clip(outputscale),
-        noise=priors.noise_range.clip(noise),
-    )
+    ranges = priors.ranges(len(theta) - 2)
+    values = [r.clip(value) for r, value in zip(ranges, theta.exp().tolist(), strict=True)]
+    return Hyperparameters(tuple(values[:-2]), outputscale=values[-2], noise=values[-1])
 
 
 def per_column(lengthscale: Tensor, groups: Tensor | None, d: int) -> Tensor:

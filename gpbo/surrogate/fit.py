@@ -294,8 +294,7 @@ def _box(data: Data, priors: Priors) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=16)
 def _ends(priors: Priors, groups: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    ranges = [priors.lengthscale_range] * groups
-    ranges += [priors.outputscale_range, priors.noise_range]
+    ranges = priors.ranges(groups)
     ends = [[math.log(r.low) for r in ranges], [math.log(r.high) for r in ranges]]
     lower, upper = torch.tensor(ends, dtype=torch.float64, device=device).unbind(0)
     return lower, upper

@@ -32,7 +32,7 @@ class ExactGaussianProcess(gpytorch.models.ExactGP):
             ard_num_dims=data.n_groups,
             groups=data.groups,
             lengthscale_prior=priors.lengthscale.module(),
-            lengthscale_constraint=LogRange(priors.lengthscale_range),
+            lengthscale_constraint=LogRange(*priors.ranges(data.n_groups)[:-2]),
         )
         self.mean_module = gpytorch.means.ConstantMean()
         self.covar_module = gpytorch.kernels.ScaleKernel(
@@ -72,10 +72,11 @@ class PartlyKnownNoise(HomoskedasticNoise):
 
 
 class LogRange(gpytorch.constraints.Interval):
-    """Values in a range, of which the logarithm is the raw parameter."""
+    """Values in a range, or each in its own, of which the logarithms are the raw parameters."""
 
-    def __init__(self, box: Range) -> None:
-        super().__init__(torch.tensor(box.low).double(), torch.tensor(box.high).double())
+    def __init__(self, *boxes: Range) -> None:
+        ends = torch.tensor([(box.low, box.high) for box in boxes], dtype=torch.float64)
+        super().__init__(*ends.view(-1, 2).squeeze(0).unbind(-1))
 
     def transform(self, tensor: Tensor) -> Tensor:
         return tensor.exp().clamp(self.lower_bound, self.upper_bound)

@@ -114,7 +114,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Priors:
-    """The priors of a Gaussian process, and the ranges that its fit stays in."""
+    """The priors of a Gaussian process, and the ranges that its fit stays in.
+
+    Needs    shortest: what each lengthscale stays above, within its range; None: nothing more
+    """
 
     lengthscale: Hyperprior
     outputscale: Hyperprior
@@ -125,12 +128,19 @@ class Priors:
     # The floor: a noise variance of 1e-4 is 1 % of the targets' spread, and noiseless problems
     # stall on it; 1e-6 is Optuna's floor.
     noise_range: Range = Range(1e-6, 1e1)
+    shortest: tuple[float, ...] | None = None
 
     def table(self, d: int) -> Tensor:
         """The coefficients of d lengthscales, the outputscale and the noise: (4, d + 2)."""
         rows = [self.lengthscale.coefficients] * d
         rows += [self.outputscale.coefficients, self.noise.coefficients]
         return torch.tensor(rows, dtype=torch.float64).T.contiguous()
+
+    def ranges(self, d: int) -> list[Range]:
+        """Those of d lengthscales, the outputscale and the noise."""
+        box = self.lengthscale_range
+        lengthscales = [Range(box.clip(low), box.high) for low in self.shortest or (0.0,) * d]
+        return [*lengthscales, self.outputscale_range, self.noise_range]
 
 
 def default_priors(d: int) -> Priors:

@@ -194,3 +194,26 @@ def test_the_encoding_is_differentiable_where_coordinates_are_continuous(nested)
 def test_descriptions_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(SpaceError, match=message):
         Domain.build(*arguments)
+
+
+def test_the_spacing_is_the_mean_step_of_what_is_ordered():
+    space = gpbo.Space(
+        {
+            "x": gpbo.Float(0, 1),
+            "n": gpbo.Int(1, 5),
+            "rate": gpbo.Ordinal([1, 10, 11]),
+            "one": gpbo.Ordinal([1]),
+            "kind": gpbo.Categorical(["a", "b", "c"]),
+        }
+    )
+    columns = describe(space)
+    domain = Domain.build(
+        [column.kind for column in columns],
+        [column.levels for column in columns],
+        [column.parent for column in columns],
+        [column.branch for column in columns],
+    )
+    levels = [np.array(column.levels) for column in columns[1:3]]
+    steps = [np.diff(table).mean() for table in levels]
+    assert domain.spacing.tolist() == pytest.approx([0.0, *steps, 0.0, 0.0])
+    assert steps[0] == pytest.approx(0.2)

@@ -58,3 +58,18 @@ def test_where_the_free_memory_is_unknown_a_modest_amount_is_assumed(monkeypatch
 
     monkeypatch.setattr(device.Path, "read_text", unreadable)
     assert device.most_rows(CPU, 10**9) == int((0.5 * (4 << 30) / 48) ** 0.5)
+
+
+def lengthscales(space: dict[str, object]) -> list[float]:
+    """After 60 trials at random whose values alternate from one level of n to the next."""
+    opt, rng = gpbo.Optimizer(space, seed=0), np.random.default_rng(0)
+    for _ in range(60):
+        params = opt.space.sample(rng)
+        opt.add(params, float((-1) ** params["n"]))
+    return opt.ask().provenance["memory"]["values"]["lengthscale"]
+
+
+def test_where_all_have_levels_no_lengthscale_is_shorter_than_two_steps():
+    ordered = {"n": gpbo.Int(1, 10), "m": gpbo.Int(1, 30)}
+    assert lengthscales(ordered)[0] == pytest.approx(0.2, rel=1e-6)
+    assert lengthscales({**ordered, "x": gpbo.Float(0, 1)})[0] < 0.1

@@ -16,7 +16,7 @@ from gpbo.lbfgsb import Settings
 from gpbo.ops.fit import can_fit
 from gpbo.seeding import generator
 from gpbo.surrogate import fit as module
-from gpbo.surrogate.evidence import Data, LogPosterior, encode
+from gpbo.surrogate.evidence import Data, LogPosterior, decode, encode
 from gpbo.surrogate.fit import FitReport, fit
 from gpbo.surrogate.hyperparameters import KEYS, Hyperparameters
 from gpbo.surrogate.prior import default_priors
@@ -308,3 +308,14 @@ def test_few_iterations_still_give_an_answer() -> None:
     _, report = fit(Data.build(x, y), default_priors(3), generator(0, "fit"), settings=few)
     assert report.iterations <= 1
     assert report.fallback is None
+
+
+def test_lengthscales_stay_above_their_least_values():
+    x = torch.rand(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y = torch.sin(40 * x[:, 0]) + torch.sin(40 * x[:, 1])
+    data, free = Data.build(x, y), default_priors(2)
+    held = replace(free, shortest=(0.3, 0.0))
+    short, _ = fit(data, free, generator(0, "fit"))
+    found, _ = fit(data, held, generator(0, "fit"), warm=short)
+    assert short.lengthscale[0] < 0.3 <= found.lengthscale[0]
+    assert decode(torch.full((4,), -9.0), held).lengthscale == (0.3, 1e-2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -87,3 +88,12 @@ def test_labels_keep_a_lengthscale_of_half_the_prior_mode(d: int) -> None:
     assert low == pytest.approx(0.1 * math.sqrt(d))
     assert 0.4 < low / usual.lengthscale.mode < 0.6
     assert (labels.noise, labels.outputscale) == (usual.noise, usual.outputscale)
+
+
+def test_each_lengthscale_has_its_own_least_value_within_the_range():
+    priors = default_priors(3)
+    usual = priors.lengthscale_range
+    assert priors.ranges(3) == [usual] * 3 + [priors.outputscale_range, priors.noise_range]
+    some = replace(priors, shortest=(0.0, 0.2, 1e9)).ranges(3)
+    assert [box.low for box in some[:3]] == [usual.low, 0.2, usual.high]
+    assert some[3:] == priors.ranges(3)[3:]
