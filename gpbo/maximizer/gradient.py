@@ -39,6 +39,9 @@ def _at_once(
 ) -> tuple[Tensor, Tensor] | None:
     """The climb in the columns of the encoding, by the acquisition itself, if it can."""
     domain = landscape.domain
+    if not domain.n_discrete:
+        low, high = (end.expand_as(z) for end in landscape.ends)
+        return landscape.acquisition.climb(z, (low, high), scale, stop)
     x = domain.embed(z)
     moves = domain.continuous[domain.groups]
     if domain.generations:

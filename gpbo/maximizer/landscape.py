@@ -29,7 +29,8 @@ class Taken:
 
     def add(self, z: Tensor) -> None:
         """Rule out these points; z (n, p)."""
-        self._keys.update(self._rows(z))
+        if len(z):
+            self._keys.update(self._rows(z))
 
     def mask(self, z: Tensor) -> Tensor:
         """Which points are ruled out; z (n, p) -> bool (n,)."""

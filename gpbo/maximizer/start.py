@@ -87,8 +87,9 @@ def nearby(domain: Domain, good: Tensor, rng: np.random.Generator, settings: Set
         few = few.scatter(1, one, True)  # at least one
         few[::2] = True
         z = torch.where(few, z, center)
-    # What is inactive here may be activated by a move: then it can be anything.
-    return domain.snap(torch.where(domain.active(center), z, u))
+    if domain.generations:  # what is inactive here may be activated by a move: it can be anything
+        z = torch.where(domain.active(center), z, u)
+    return domain.snap(z)
 
 
 def choose(
@@ -153,6 +154,8 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, int], like: Tensor) -> 
 def _best_of_branches(domain: Domain, z: Tensor, values: Tensor, most: int) -> Tensor:
     """The best candidate on each level of each category that others depend on, `most` in all."""
     best: list[Tensor] = []
+    if not domain.generations:
+        return torch.zeros(0, dtype=torch.long, device=z.device)
     active, index = domain.active(z), domain.index(z)
     for j in domain.has_children.nonzero().squeeze(-1).tolist():
         for level in range(int(domain.count[j])):

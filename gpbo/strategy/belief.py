@@ -140,21 +140,20 @@ def believe(
     tried = torch.cat([good, points([trial.number for trial in failed])])
     values = sign * numbers([trial.value or 0.0 for trial in complete])
     y, target = standardize(values, apart)
-    sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
-    noise = None if bool(torch.isnan(sds).all()) else target.noise_variance(sds)
+    noise = None
+    if any(trial.noise is not None for trial in complete):
+        sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
+        noise = target.noise_variance(sds)
 
     model = surrogate or GaussianProcess(groups=domain.groups, priors=_priors(domain), most=most)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
-    kept = torch.arange(len(y), device=device)
+    seen = good, y, noise
     if surrogate is not None and most is not None:
         kept = best_and_others(y, most, generator(seed, "kept", len(history)))
+        seen = good[kept], y[kept], None if noise is None else noise[kept]
     fitted = model.fit(
-        domain.embed(good[kept]),
-        y[kept],
-        rng,
-        noise=None if noise is None else noise[kept],
-        warm=memory.get("values"),
+        domain.embed(seen[0]), seen[1], rng, noise=seen[2], warm=memory.get("values")
     )
     success = None
     if failed:
@@ -170,7 +169,7 @@ def believe(
         values=fitted,
         success=success,
         target=target,
-        observations=len(kept),
+        observations=len(seen[1]),
         noise=max(
             float(fitted.memory.get("noise", 0.0) if noise is None else noise.nanmedian()),
             LEAST_NOISE,

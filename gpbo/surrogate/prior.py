@@ -138,9 +138,11 @@ class Priors:
 
     def ranges(self, d: int) -> list[Range]:
         """Those of d lengthscales, the outputscale and the noise."""
-        box = self.lengthscale_range
-        lengthscales = [Range(box.clip(low), box.high) for low in self.shortest or (0.0,) * d]
-        return [*lengthscales, self.outputscale_range, self.noise_range]
+        usual = self.lengthscale_range
+        ranges = [usual] * d
+        if self.shortest is not None:
+            ranges = [Range(usual.clip(low), usual.high) for low in self.shortest]
+        return [*ranges, self.outputscale_range, self.noise_range]
 
 
 def default_priors(d: int) -> Priors:
