@@ -119,8 +119,9 @@ class Scores:
         )
 
     def level(self) -> Scores:
-        """These scores, of the peers with the most seeds only, and of each problem only the seeds
-        that all of these have who can do it: so a rank is one among equals.
+        """These scores, of the peers with the most seeds only, without the kinds of problems that
+        they have only some of, and of each problem only the seeds that all of these have who can do
+        it: so ranks and means are among equals.
         """
         seeds: dict[str, set[int]] = {}
         able: dict[str, set[str]] = {}
@@ -130,13 +131,34 @@ class Scores:
                 able.setdefault(problem, set()).add(peer)
         most = max(map(len, seeds.values()), default=0)
         full = {peer for peer, its in seeds.items() if len(its) == most}
+        partly = self._partly(full)
+        equals = {
+            problem: {peer for peer in able[problem] & full if (peer, kind) not in partly}
+            for problem, kind in self.kinds.items()
+            if problem in able
+        }
         return self._of(
             {
-                (problem, seed): {peer: curve for peer, curve in found.items() if peer in full}
+                (problem, seed): {peer: found[peer] for peer in found if peer in equals[problem]}
                 for (problem, seed), found in self.curves.items()
-                if able[problem] & full <= found.keys()
+                if equals[problem] <= found.keys()
             }
         )
+
+    def _partly(self, peers: set[str]) -> set[tuple[str, str]]:
+        """Which peers were not run on all problems of a kind that one of them was run on, though
+        they can do it: (peer, kind).
+        """
+        known = {(row["peer"], row["problem"]) for row in [*self.rows, *self.errors]}
+        for peer, reasons in self.cannot.items():
+            known |= {(peer, problem) for names in reasons.values() for problem in names}
+        problems = {problem for (problem, _), found in self.curves.items() if peers & found.keys()}
+        return {
+            (peer, self.kinds[problem])
+            for problem in problems
+            for peer in peers
+            if (peer, problem) not in known
+        }
 
     def _of(self, curves: dict[Pair, dict[str, Array]]) -> Scores:
         """The same rows, with fewer curves."""

@@ -29,8 +29,8 @@ from gpbo.surrogate.target import Target, standardize
 
 BLOCK = 4096  # trials whose means are computed at once: more may not fit into memory
 # Where every coordinate has levels, no two trials are nearer than a step: a lengthscale below that
-# explains whatever noise would. So it stays above STEPS steps, but may be MOST_SHORT however few
-# they are. docs/decisions/18-short-lengthscales.md has the measurements.
+# explains whatever noise would. So it stays above STEPS steps, or above MOST_SHORT where there are
+# so few that this is less. docs/decisions/18-short-lengthscales.md has the measurements.
 STEPS, MOST_SHORT = 2, 0.5
 
 
@@ -148,12 +148,13 @@ def believe(
     model = surrogate or GaussianProcess(groups=domain.groups, priors=_priors(domain), most=most)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
-    seen = good, y, noise
+    points_seen, targets_seen, noise_seen = good, y, noise
     if surrogate is not None and most is not None:
         kept = best_and_others(y, most, generator(seed, "kept", len(history)))
-        seen = good[kept], y[kept], None if noise is None else noise[kept]
+        points_seen, targets_seen = good[kept], y[kept]
+        noise_seen = None if noise is None else noise[kept]
     fitted = model.fit(
-        domain.embed(seen[0]), seen[1], rng, noise=seen[2], warm=memory.get("values")
+        domain.embed(points_seen), targets_seen, rng, noise=noise_seen, warm=memory.get("values")
     )
     success = None
     if failed:
@@ -169,7 +170,7 @@ def believe(
         values=fitted,
         success=success,
         target=target,
-        observations=len(seen[1]),
+        observations=len(targets_seen),
         noise=max(
             float(fitted.memory.get("noise", 0.0) if noise is None else noise.nanmedian()),
             LEAST_NOISE,

@@ -86,6 +86,7 @@ def test_ranks_are_among_those_with_the_most_seeds() -> None:
     rows += [row("a", 2.0, problem="long", seed=k) for k in range(3)]
     rows += [row("b", 3.0, problem="long")]
     rows += [row("a", 2.0, problem="hers", seed=k) for k in range(3)]
+    rows.append({"problem": "hers", "peer": "b", "seed": 0, "cannot": "no categories"})
     level = Scores(rows).level()
     assert level.peers == ["a", "b"]
     pairs = [(p, k) for p in ("y", "z", "hers") for k in range(3)]
@@ -94,6 +95,17 @@ def test_ranks_are_among_those_with_the_most_seeds() -> None:
     kinds = table.kinds(level)
     assert kinds.head == ("kind", "problems", "seeds", "a", "b")
     assert kinds.rows[0][:3] == ("synthetic", "4", "3")
+
+
+def test_who_was_run_on_some_problems_of_a_kind_only_is_left_out_there() -> None:
+    rows = [row(peer, 2.0, problem="y", seed=k) for peer in "ab" for k in range(3)]
+    rows += [row("a", 2.0, problem=p, seed=k, kind="noisy") for p in "vw" for k in range(3)]
+    level = Scores([*rows, row("b", 3.0, problem="v", kind="noisy")]).level()
+    assert set(level.curves) == {(p, k) for p in "yvw" for k in range(3)}
+    assert {p for (p, _), found in level.curves.items() if "b" in found} == {"y"}
+    failed = {"problem": "w", "peer": "b", "seed": 0, "error": "ValueError: y"}
+    level = Scores([*rows, row("b", 3.0, problem="v", kind="noisy"), failed]).level()
+    assert "b" in level.curves["v", 0]  # it was run on all of them
 
 
 def test_a_duel_counts_ties_half_and_tests_the_problems() -> None:

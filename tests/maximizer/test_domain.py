@@ -21,6 +21,17 @@ def uniform(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).random(shape))
 
 
+def built(space: gpbo.Space) -> Domain:
+    """The domain of a space, as the strategies make it."""
+    columns = describe(space)
+    return Domain.build(
+        [column.kind for column in columns],
+        [column.levels for column in columns],
+        [column.parent for column in columns],
+        [column.branch for column in columns],
+    )
+
+
 @st.composite
 def domains(draw) -> Domain:
     """Random domains with conditions of any depth, positions not at the centres."""
@@ -144,13 +155,7 @@ def test_the_user_towers_rows_are_proper_points():
             ),
         }
     )
-    columns = describe(space)
-    domain = Domain.build(
-        [c.kind for c in columns],
-        [c.levels for c in columns],
-        [c.parent for c in columns],
-        [c.branch for c in columns],
-    )
+    domain = built(space)
     rng = np.random.default_rng(0)
     rows = torch.from_numpy(encode(space, [space.sample(rng) for _ in range(50)]))
     active = domain.active(rows)
@@ -206,13 +211,7 @@ def test_the_spacing_is_the_mean_step_of_what_is_ordered():
             "kind": gpbo.Categorical(["a", "b", "c"]),
         }
     )
-    columns = describe(space)
-    domain = Domain.build(
-        [column.kind for column in columns],
-        [column.levels for column in columns],
-        [column.parent for column in columns],
-        [column.branch for column in columns],
-    )
+    columns, domain = describe(space), built(space)
     levels = [np.array(column.levels) for column in columns[1:3]]
     steps = [np.diff(table).mean() for table in levels]
     assert domain.spacing.tolist() == pytest.approx([0.0, *steps, 0.0, 0.0])
