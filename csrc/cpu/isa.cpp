@@ -7,6 +7,7 @@
 #include "multiply.h"
 #include "put.h"
 #include "tile.h"
+#include "values.h"
 
 // After lanes.h: its functions for vectors of numbers are what the formulas call.
 
@@ -150,6 +151,8 @@ template <typename T>
 constexpr Loops<T> kLoops = {
     GPBO_NAME,
     kWidth<T>,
+    {values<Matern52, T>, values<Matern32, T>, values<Matern12, T>, values<Rbf, T>,
+     values<RationalQuadratic, T>},
     distances<T>,
     {evaluate_any<Matern52, T>, evaluate_any<Matern32, T>, evaluate_any<Matern12, T>,
      evaluate_any<Rbf, T>, evaluate_any<RationalQuadratic, T>},

@@ -1,9 +1,10 @@
 // Kernel matrices on the CPU.
 //
 // The matrix is cut into tiles. A worker divides the points by the lengthscales once into its
-// scratch, then does each tile in three steps in cache: squared distances, formula, copy out. In
-// the symmetric case only tiles on and above the diagonal are computed, the others are mirrored.
-// Every element is computed alone and in one order: neither threads nor tiles change a bit of it.
+// scratch, then does each tile: values alone on the way to the matrix (values.h), with slopes in
+// three steps in cache: squared distances, formula, copy out. In the symmetric case only tiles on
+// and above the diagonal are computed, the others are mirrored. Every element is computed alone and
+// in one order: neither threads nor tiles change a bit of it.
 
 #include "problem.h"
 #include "workers.h"
@@ -18,20 +19,26 @@
 namespace gpbo {
 namespace {
 
+constexpr int64_t kStage = 4;  // tiles along a side of a square
+constexpr int64_t kSide = kStage * kBlock, kSquare = kSide * kSide;
+
 template <typename T>
 struct Job {
   const Loops<T>& loops;
   Problem<T> problem;
-  typename Loops<T>::Evaluate evaluate;
+  int kernel;
   T *value, *slope, *by_shape;
   const T* outputscale;
   int64_t outputscale_batch;
   const T* diagonal;
   int64_t diagonal_batch, diagonal_row;
-  bool turned;   // x1 and x2 have changed places
   bool streams;  // results go past the caches
+  bool staged;   // by way of a square of tiles, since rows do not begin on lines
 
-  int64_t units() const { return problem.batch * problem.x1.blocks(); }
+  // Rows of tiles that are done together.
+  int64_t step() const { return staged ? kStage : 1; }
+  int64_t units() const { return problem.batch * per_matrix(); }
+  int64_t per_matrix() const { return (problem.x1.blocks() + step() - 1) / step(); }
 };
 
 template <typename T>
@@ -40,109 +47,131 @@ class Worker {
   explicit Worker(const Job<T>& job) : job_(job), blocks_(job.problem) {}
 
   bool allocate() {
-    if (!scratch_.allocate(4 * (kPairs + kPadding) + Blocks<T>::size(job_.problem))) return false;
-    r2_ = scratch_.data();
-    value_ = r2_ + kPairs + kPadding;
-    slope_ = value_ + kPairs + kPadding;
-    by_shape_ = slope_ + kPairs + kPadding;
-    points_ = by_shape_ + kPairs + kPadding;
+    constexpr int64_t kTile = kPairs + kPadding;
+    const int64_t tiles = job_.slope || job_.by_shape ? 4 * kTile : job_.staged ? 2 * kSquare : 0;
+    if (!scratch_.allocate(tiles + Blocks<T>::size(job_.problem))) return false;
+    r2_ = scratch_.data(), value_ = r2_ + kTile, slope_ = value_ + kTile,
+    by_shape_ = slope_ + kTile;
+    stage_ = r2_, mirror_ = stage_ + kSquare;
+    points_ = r2_ + tiles;
     return true;
   }
 
-  // One row of tiles of one matrix. Units of the same matrix share what was scaled for it.
+  // Some rows of tiles of one matrix. Units of the same matrix share what was scaled for it.
   void run(int64_t unit) {
     const Problem<T>& p = job_.problem;
-    const int64_t batch = unit / p.x1.blocks(), r = unit % p.x1.blocks();
+    const int64_t batch = unit / job_.per_matrix(), r = unit % job_.per_matrix() * job_.step();
     if (batch != batch_) {
       batch_ = batch;
       blocks_.start(batch, points_);
     }
-    const int rows = p.x1.at(r), strip = std::max(kStrip, job_.loops.width);
-    int64_t c = 0;
-    if (p.symmetric) {  // of the tile on the diagonal only what is right of it
-      for (int s = 0; s < rows; s += strip) run(r, r, s, std::min(strip, rows - s));
-      c = r + 1;
-    }
-    for (; c < p.x2.blocks(); ++c) run(r, c, 0, rows);
+    for (int64_t c = p.symmetric ? r : 0; c < p.x2.blocks(); c += job_.step())
+      if (job_.slope || job_.by_shape)
+        everything(r, c);
+      else if (job_.staged)
+        stage(r, c);
+      else
+        values(r, c, at(job_.value, r, c), at(job_.value, c, r), p.x2.count, job_.streams);
+    if (job_.value && job_.diagonal)
+      add_diagonal(r * kBlock, std::min((r + job_.step()) * kBlock, p.x1.count));
 #if defined(__x86_64__)
-    if (job_.streams) _mm_sfence();
+    if (job_.streams || job_.staged) _mm_sfence();
 #endif
   }
 
  private:
-  // Of tile (r, c) the rows from `start`, and in a symmetric matrix's diagonal tile the columns
-  // from there as well.
-  void run(int64_t r, int64_t c, int start, int rows) {
+  // Where tile (r, c) begins in a matrix of the batch.
+  T* at(T* matrices, int64_t r, int64_t c) const {
+    const int64_t across = job_.problem.x2.count;
+    return matrices + (batch_ * job_.problem.x1.count + r * kBlock) * across + c * kBlock;
+  }
+
+  T scale() const {
+    return job_.outputscale ? job_.outputscale[batch_ * job_.outputscale_batch] : T(1);
+  }
+
+  // The values of a tile, to `out` and in a symmetric matrix to `turned`, in rows of `across`.
+  void values(int64_t r, int64_t c, T* out, T* turned, int64_t across, bool streams) const {
     const Problem<T>& p = job_.problem;
-    const int begin = p.symmetric && r == c ? start : 0;
-    const int columns = p.x2.at(c) - begin, stride = padded(columns, job_.loops.width);
-    const T scale = job_.outputscale ? job_.outputscale[batch_ * job_.outputscale_batch] : T(1);
-    const Part part{r * kBlock + start, c * kBlock + begin, rows, columns, stride};
-    prefetch(job_.value, part);
-    job_.loops.distances(blocks_.first(r) + start, blocks_.second(c) + begin, rows, stride, p.d,
-                         r2_);
-    job_.evaluate(r2_, rows * stride, p.shape_of(batch_), scale, job_.value ? value_ : nullptr,
-                  job_.slope ? slope_ : nullptr, job_.by_shape ? by_shape_ : nullptr);
-    if (job_.diagonal && r == c) add_diagonal(part);
-    store(value_, job_.value, part);
-    store(slope_, job_.slope, part);
-    store(by_shape_, job_.by_shape, part);
+    const Tile<T> tile{blocks_.first(r),
+                       blocks_.second(c),
+                       p.x1.at(r),
+                       p.x2.at(c),
+                       p.d,
+                       p.shape_of(batch_),
+                       scale(),
+                       p.symmetric && r == c,
+                       streams,
+                       out,
+                       p.symmetric ? turned : nullptr,
+                       across};
+    job_.loops.values[job_.kernel](tile);
   }
 
-  // Rows from i and columns from j of the matrix, in a tile.
-  struct Part {
-    int64_t i, j;
-    int rows, columns, stride;
-  };
-
-  void add_diagonal(const Part& part) const {
-    const T* diagonal = job_.diagonal + batch_ * job_.diagonal_batch;
-    for (int i = 0; i < std::min(part.rows, part.columns); ++i)
-      value_[i * part.stride + i] += diagonal[(part.i + i) * job_.diagonal_row];
-  }
-
-  // Asks for the memory that the tile will be written to, while the tile is computed.
-  void prefetch(T* matrices, const Part& part) const {
-    if (!matrices || job_.turned || job_.streams) return;
+  // A square of tiles from (r, c) on: first to memory in cache, then whole rows of it to the
+  // matrix.
+  void stage(int64_t r, int64_t c) const {
     const Problem<T>& p = job_.problem;
-    T* out = matrices + batch_ * p.x1.count * p.x2.count;
-    touch(out + part.i * p.x2.count + part.j, part.rows, part.columns);
-    if (p.symmetric) touch(out + part.j * p.x2.count + part.i, part.columns, part.rows);
+    const int64_t rows = std::min(kStage, p.x1.blocks() - r);
+    const int64_t columns = std::min(kStage, p.x2.blocks() - c);
+    T* mirror = r == c ? stage_ : mirror_;
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = p.symmetric && r == c ? i : 0; j < columns; ++j)
+        values(r + i, c + j, stage_ + (i * kSide + j) * kBlock, mirror + (j * kSide + i) * kBlock,
+               kSide, false);
+    const auto points = [](const Points<T>& x, int64_t first) {
+      return static_cast<int>(std::min(kSide, x.count - first * kBlock));
+    };
+    const int n = points(p.x1, r), m = points(p.x2, c);
+    job_.loops.put(stage_, n, m, kSide, true, at(job_.value, r, c), p.x2.count);
+    if (p.symmetric && r != c)
+      job_.loops.put(mirror_, m, n, kSide, true, at(job_.value, c, r), p.x2.count);
   }
 
-  void touch(const T* out, int rows, int columns) const {
-    for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < columns; j += 64 / static_cast<int>(sizeof(T)))
-        __builtin_prefetch(out + i * job_.problem.x2.count + j, 1);
+  void everything(int64_t r, int64_t c) const {
+    const Problem<T>& p = job_.problem;
+    const int rows = p.x1.at(r), stride = padded(p.x2.at(c), job_.loops.width);
+    job_.loops.distances(blocks_.first(r), blocks_.second(c), rows, stride, p.d, r2_);
+    job_.loops.evaluate[job_.kernel](r2_, rows * stride, p.shape_of(batch_), scale(),
+                                     job_.value ? value_ : nullptr, job_.slope ? slope_ : nullptr,
+                                     job_.by_shape ? by_shape_ : nullptr);
+    store(value_, job_.value, r, c);
+    store(slope_, job_.slope, r, c);
+    store(by_shape_, job_.by_shape, r, c);
   }
 
-  void store(const T* tile, T* matrices, const Part& part) const {
+  void store(const T* tile, T* matrices, int64_t r, int64_t c) const {
     if (!matrices) return;
     const Problem<T>& p = job_.problem;
-    const auto [i, j, rows, columns, stride] = part;
-    T* out = matrices + batch_ * p.x1.count * p.x2.count;
-    const int64_t across = job_.turned ? p.x1.count : p.x2.count;
-    if (!job_.turned)
-      job_.loops.put(tile, rows, columns, stride, job_.streams, out + i * across + j, across);
-    if (job_.turned || p.symmetric)
-      job_.loops.put_turned(tile, rows, columns, stride, job_.streams, out + j * across + i,
-                            across);
+    const int rows = p.x1.at(r), columns = p.x2.at(c), stride = padded(columns, job_.loops.width);
+    const int64_t across = p.x2.count;
+    job_.loops.put(tile, rows, columns, stride, job_.streams, at(matrices, r, c), across);
+    if (p.symmetric)
+      job_.loops.put_turned(tile, rows, columns, stride, job_.streams, at(matrices, c, r), across);
+  }
+
+  void add_diagonal(int64_t first, int64_t end) const {
+    const int64_t across = job_.problem.x2.count;
+    T* matrix = job_.value + batch_ * job_.problem.x1.count * across;
+    const T* diagonal = job_.diagonal + batch_ * job_.diagonal_batch;
+    for (int64_t i = first; i < std::min(end, across); ++i)
+      matrix[i * across + i] += diagonal[i * job_.diagonal_row];
   }
 
   const Job<T>& job_;
   Blocks<T> blocks_;
   Scratch<T> scratch_;
   int64_t batch_ = -1;
-  T *r2_, *value_, *slope_, *by_shape_, *points_;
+  T *r2_, *value_, *slope_, *by_shape_, *stage_, *mirror_, *points_;
 };
 
 // Whether a result of so many bytes, in rows of so many, goes past the caches. From 3 MB on that
 // spares reading the memory first: 1.6 ms where it was 2.35 at n = 1000, and a Cholesky factor of
 // it takes no longer. Rows a multiple of 2 KB apart share the buffers of such writes, and took 1.2
-// times as long, so they do it from 24 MB on; rows that are no whole lines cannot.
+// times as long, so they do it from 24 MB on.
 bool passes_caches(int64_t bytes, int64_t row) {
   constexpr int64_t kMegabyte = int64_t{1} << 20;
-  return row % 64 == 0 && bytes > (row % 2048 == 0 ? 24 : 3) * kMegabyte;
+  return bytes > (row % 2048 == 0 ? 24 : 3) * kMegabyte;
 }
 
 // A large result is new memory as a rule: asking for large pages saves most of what it costs to
@@ -162,10 +191,9 @@ void expect_large(void* data, int64_t bytes) {
 
 template <typename T>
 int start(int kernel, const gpbo_pairs& p, const gpbo_matrix& m, int threads) {
-  const Loops<T>& chosen = loops<T>();
-  Job<T> job{chosen,
+  Job<T> job{loops<T>(),
              Problem<T>(p),
-             chosen.evaluate[kernel],
+             kernel,
              static_cast<T*>(m.value),
              static_cast<T*>(m.slope),
              static_cast<T*>(m.by_shape),
@@ -177,14 +205,15 @@ int start(int kernel, const gpbo_pairs& p, const gpbo_matrix& m, int threads) {
              false,
              false};
   const int status = job.problem.check();
-  if (status != GPBO_OK || empty(p)) return status;
-  // Columns are padded to whole registers, rows are not: let the short side be the rows.
-  job.turned = !job.problem.symmetric && p.m < kBlock && p.m < p.n;
-  if (job.turned) std::swap(job.problem.x1, job.problem.x2);
+  if (status != GPBO_OK || empty(p) || !(m.value || m.slope || m.by_shape)) return status;
   const int64_t bytes = p.batch * p.n * p.m * static_cast<int64_t>(sizeof(T));
-  job.streams = !job.turned && passes_caches(bytes, p.m * static_cast<int64_t>(sizeof(T)));
+  const int64_t row = p.m * static_cast<int64_t>(sizeof(T));
+  bool lines = row % 64 == 0;  // every row begins on a line
   for (void* result : {m.value, m.slope, m.by_shape})
-    job.streams = job.streams && reinterpret_cast<uintptr_t>(result) % 64 == 0;
+    lines = lines && reinterpret_cast<uintptr_t>(result) % 64 == 0;
+  const bool passes = passes_caches(bytes, row);
+  job.streams = passes && lines;
+  job.staged = passes && !lines && !m.slope && !m.by_shape;
   for (void* result : {m.value, m.slope, m.by_shape}) expect_large(result, bytes);
   return run_units<Worker<T>>(job, job.units(), threads);
 }

@@ -1,6 +1,9 @@
 // Tiles copied to where the matrix lies, as they are and turned.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "lanes.h"
 
 namespace gpbo {
@@ -18,6 +21,20 @@ GPBO_HD void stream(T* to, Vec<T> v) {
 #endif
 }
 
+// The first `count` lanes, fewer than all.
+template <typename T>
+GPBO_HD void store_some(T* to, const T* from, int count) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 8)
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), load(from));
+  else
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), load(from));
+#else
+  for (int c = 0; c < count; ++c) to[c] = from[c];
+#endif
+}
+
+// Past the caches go the whole lines of 64 bytes of a row, what is before and after them does not.
 template <bool kStream, typename T>
 void put_as(const T* tile, int rows, int columns, int stride, T* out, int64_t out_stride) {
   constexpr int W = kWidth<T>;
@@ -25,9 +42,18 @@ void put_as(const T* tile, int rows, int columns, int stride, T* out, int64_t ou
     const T* from = tile + r * stride;
     T* to = out + r * out_stride;
     int c = 0;
-    for (; c + W <= columns; c += W)
-      kStream ? stream(to + c, load(from + c)) : store(to + c, load(from + c));
-    for (; c < columns; ++c) to[c] = from[c];
+    if (kStream) {
+      const auto past = static_cast<int>(reinterpret_cast<uintptr_t>(to) % 64);
+      const int before = past ? std::min((64 - past) / static_cast<int>(sizeof(T)), columns) : 0;
+      for (; c + W <= before; c += W) store(to + c, load(from + c));
+      if (c < before) store_some(to + c, from + c, before - c);
+      c = before;
+      for (; c + 64 / static_cast<int>(sizeof(T)) <= columns; c += 64 / sizeof(T))
+        for (int w = 0; w < 64 / static_cast<int>(sizeof(T)); w += W)
+          stream(to + c + w, load(from + c + w));
+    }
+    for (; c + W <= columns; c += W) store(to + c, load(from + c));
+    if (c < columns) store_some(to + c, from + c, columns - c);
   }
 }
 

@@ -34,17 +34,35 @@ struct System {
   T* products;  // (count, count), lower triangle: sides^T K^-1 sides
 };
 
+// A tile of a kernel matrix whose values are wanted and nothing else.
+template <typename T>
+struct Tile {
+  const T *a, *b;  // blocks
+  int rows, columns;
+  int64_t d;
+  T shape, scale;
+  bool diagonal;  // a is b: only blocks on and right of the diagonal are computed
+  bool streams;   // needs rows on lines of 64 bytes
+  T* out;         // where its first value lies in the matrix
+  T* turned;      // and where that of its mirror image; or NULL
+  int64_t across;
+};
+
 template <typename T>
 struct Loops {
   const char* name;
   int width;
+  // scale * k(r2) of every pair.
+  using Values = void (*)(const Tile<T>& tile);
+  Values values[kKernels];
   // r2 of every pair.
   void (*distances)(const T* a, const T* b, int rows, int stride, int64_t d, T* r2);
   // value = scale * k(r2), slope and by_shape of `count` numbers; those that are NULL are left out.
   using Evaluate = void (*)(const T* r2, int64_t count, T shape, T scale, T* value, T* slope,
                             T* by_shape);
   Evaluate evaluate[kKernels];
-  // out[r][c] = tile[r][c], and out[c][r] = tile[r][c]; `streams` needs rows on lines of 64 bytes.
+  // out[r][c] = tile[r][c], and out[c][r] = tile[r][c], for which `streams` needs rows on lines of
+  // 64 bytes.
   using Put = void (*)(const T* tile, int rows, int columns, int stride, bool streams, T* out,
                        int64_t out_stride);
   Put put, put_turned;

@@ -29,7 +29,7 @@ def check_pairs(
     """
     if x2 is x1:
         x2 = None
-    if x2 is None and shape is None and _is_plain(kernel, x1, lengthscale):
+    if x2 is None and shape is None and is_plain(kernel, x1, lengthscale):
         return Call(kernel, x1, None, lengthscale, None, ())
     if kernel not in KERNELS:
         wrong = explain("kernel", "unknown", kernel, fix=did_you_mean(kernel, KERNELS))
@@ -144,7 +144,7 @@ def check_like(op: str, name: str, tensor: object, first: Tensor) -> None:
         )
 
 
-def _is_plain(kernel: str, x1: Tensor, lengthscale: Tensor) -> bool:
+def is_plain(kernel: str, x1: Tensor, lengthscale: Tensor) -> bool:
     """Whether nothing is wrong with the commonest call; asked first, since a look costs as much
     as a kernel of a few points."""
     if not (isinstance(x1, Tensor) and isinstance(lengthscale, Tensor)):

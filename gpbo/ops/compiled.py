@@ -85,9 +85,10 @@ class Library:
 
     def _function(self, handle: ctypes.CDLL, name: str) -> Any:
         function = getattr(handle, f"gpbo_{self.kind}_{name}")
-        # What a device adds at the end: threads on a CPU; device number and stream on a GPU.
-        place = [c_int] if self.kind == "cpu" else [c_int, c_void_p]
-        function.argtypes = [c_int, c_char_p, c_char_p, *place]
+        # A device adds to int, bytes, bytes: threads on a CPU; device number and stream on a GPU.
+        # Of ints and bytes ctypes knows what to make, and types would cost 0.3 us a call.
+        if self.kind != "cpu":
+            function.argtypes = [c_int, c_char_p, c_char_p, c_int, c_void_p]
         function.restype = c_int
         return function
 
@@ -120,18 +121,19 @@ class Library:
         self, call: Call, outputscale: Tensor | None = None, diagonal: Tensor | None = None
     ) -> Tensor:
         """The same as reference.kernel_matrix, for a checked call."""
-        x1, x2, lengthscale = call.x1, call.x2, call.lengthscale
-        if (
-            call.batch
-            or call.shape is not None
-            or outputscale is not None
-            or diagonal is not None
-            or x1.is_neg()
-            or lengthscale.is_neg()
-            or (x2 is not None and x2.is_neg())
-        ):
+        if call.batch or not (call.shape is None and outputscale is None and diagonal is None):
             return self._any_matrix(call, outputscale, diagonal)
-        # The common call, without what it does not need.
+        return self.plain_matrix(call.kernel, call.x1, call.x2, call.lengthscale)
+
+    def plain_matrix(
+        self, kernel: str, x1: Tensor, x2: Tensor | None, lengthscale: Tensor
+    ) -> Tensor:
+        """One matrix with nothing beside it, the common call, without what it does not need.
+
+        Shapes   x1 (n, d), x2 (m, d) or None for x1, lengthscale (d), checked -> (n, m)
+        """
+        if x1.is_neg() or lengthscale.is_neg() or (x2 is not None and x2.is_neg()):
+            return self._any_matrix(Call(kernel, x1, x2, lengthscale, None, ()), None, None)
         n, d = x1.shape
         row, column = x1.stride()
         if x2 is None:
@@ -140,14 +142,17 @@ class Library:
         else:
             m, symmetric = x2.shape[0], 0
             second = (x2.data_ptr(), 0, *x2.stride())
-        value = x1.new_empty((n, m))
+        value = x1.new_empty(n, m)  # a tuple of sizes takes half as long again
         pairs = PAIRS.pack(
             *(DTYPES[x1.dtype], symmetric, 1, n, m, d, x1.data_ptr(), 0, row, column),
             *second,
             *(lengthscale.data_ptr(), 0, lengthscale.stride(0), 0, 0),
         )
         matrix = MATRIX.pack(value.data_ptr(), 0, 0, 0, 0, 0, 0, 0)
-        self._call(self._matrix, call, pairs, matrix, n * m)
+        small = self.kind == "cpu" and n * m < THREADED_FROM
+        if not small or self._matrix(KERNELS[kernel], pairs, matrix, 1) != 0:
+            call = Call(kernel, x1, x2, lengthscale, None, ())
+            self._call(self._matrix, call, pairs, matrix, n * m)
         return value
 
     def _any_matrix(

@@ -210,9 +210,10 @@ def test_the_exponential_is_exact_to_two_units_in_the_last_place(way, dtype):
     assert compiled.exp(ends)[2].isnan()
 
 
+@pytest.mark.parametrize("n", [700, 704])  # written past the caches in two ways
 @pytest.mark.parametrize("kernel", NAMES)
-def test_threads_do_not_change_a_bit(points, kernel):
-    x, scale = points(700, 5), points(5, low=0.3)
+def test_threads_do_not_change_a_bit(points, kernel, n):
+    x, scale = points(n, 5), points(5, low=0.3)
     shape, before = alpha_of(kernel), torch.get_num_threads()
     results = []
     try:
@@ -226,6 +227,15 @@ def test_threads_do_not_change_a_bit(points, kernel):
         return
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("n", [440, 443])
+def test_a_diagonal_is_added_to_large_matrices(points, n):
+    x, scale = points(2, n, 3, seed=1), points(3, seed=3, low=0.2)
+    diagonal, outputscale = points(2, n, seed=5), points(2, seed=4)
+    bare = kernel_matrix("matern52", x, None, scale, outputscale=outputscale)
+    whole = kernel_matrix("matern52", x, None, scale, outputscale=outputscale, diagonal=diagonal)
+    torch.testing.assert_close(whole, bare + torch.diag_embed(diagonal), rtol=1e-15, atol=0)
 
 
 @pytest.mark.parametrize("kernel", NAMES)
