@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,19 @@ from gpbo.ops import library
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "gpytorch", "numpy", "scipy", "botorch", "pykeops")
+REFERENCE = "torch"
+NOT_COMPILED = (
+    "gpbo's compiled library is missing here, torch computes in its place: all times of gpbo are"
+    " longer than they should be. In a checkout `pip install -e .` puts it where it is found."
+)
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def describe() -> dict[str, Any]:
     """The machine, the versions that matter, and the commit, in JSON terms."""
+    instruction_set = _instruction_set()
+    if instruction_set == REFERENCE:
+        print(NOT_COMPILED, file=sys.stderr)
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -30,7 +39,7 @@ def describe() -> dict[str, Any]:
         "huge_pages": _chosen(HUGE_PAGES),
         "python": platform.python_version(),
         "packages": {name: number for name in PACKAGES if (number := _version(name))},
-        "instruction_set": _instruction_set(),
+        "instruction_set": instruction_set,
         "commit": _commit(),
     }
 
@@ -52,9 +61,9 @@ def _version(package: str) -> str:
 
 
 def _instruction_set() -> str:
-    """What gpbo's library for the CPU computes with; "torch" where there is none."""
+    """What gpbo's library for the CPU computes with, or REFERENCE where there is none."""
     compiled = library.on(torch.device("cpu"))
-    return "torch" if compiled is None else compiled.instruction_set()
+    return REFERENCE if compiled is None else compiled.instruction_set()
 
 
 def _chosen(setting: Path) -> str:
