@@ -140,6 +140,38 @@ def test_many_observations_are_fitted_by_way_of_some(monkeypatch: pytest.MonkeyP
     assert report.log_posterior >= all_starts.log_posterior - 1e-9
 
 
+def test_the_measured_curvature_is_that_of_the_log_posterior() -> None:
+    x, y = problem(30, 3)
+    data, priors = Data.build(x, y), default_priors(3)
+    best, _ = fit(data, priors, generator(0, "fit"))
+    theta = encode(best, x)
+    target = LogPosterior(data, priors)
+
+    def value(i: int, j: int, di: float, dj: float) -> float:
+        moved = theta.clone()
+        moved[i] += di
+        moved[j] += dj
+        return float(target(moved.unsqueeze(0)).value)
+
+    h, p = 1e-3, len(theta)
+    curvature = torch.empty(p, p, dtype=torch.float64)
+    for i in range(p):
+        for j in range(p):
+            corners = value(i, j, h, h) - value(i, j, h, -h) - value(i, j, -h, h)
+            curvature[i, j] = -(corners + value(i, j, -h, -h)) / (4 * h * h)
+    values_, vectors = torch.linalg.eigh(curvature)
+    want = vectors / values_.clamp(min=module.LEAST_CURVATURE) @ vectors.mT
+    got = module._measured(data, priors, theta, torch.empty(0))
+    torch.testing.assert_close(got, want, rtol=1e-2, atol=1e-3)
+
+
+def test_where_there_is_no_curvature_what_was_known_is_taken() -> None:
+    x, y = problem(10, 2)
+    data, known = Data.build(x, y), torch.eye(4, dtype=torch.float64)
+    too_large = torch.tensor([0.0, 0.0, 800.0, 0.0], dtype=torch.float64)  # of outputscales: inf
+    assert module._measured(data, default_priors(2), too_large, known) is known
+
+
 def test_with_very_many_a_few_steps_follow_a_search_over_a_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
