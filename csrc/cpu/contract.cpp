@@ -4,6 +4,8 @@
 // in its own part of `partial`, and the parts are added in their order. So the bits do not depend
 // on the threads, and no n x m array is needed beside the weight.
 
+#include <limits>
+
 #include "problem.h"
 #include "workers.h"
 
@@ -90,7 +92,7 @@ class Worker {
     if (s.total) sums[0] += job_.loops.dot(weight_, value_, count);
     if (s.by_shape) sums[1] += job_.loops.dot(weight_, by_shape_, count);
     if (!s.by_lengthscale && !s.by_x1 && !s.by_x2) return;
-    for (int i = 0; i < count; ++i) weight_[i] *= slope_[i];
+    job_.loops.times(weight_, slope_, count);
     const Layout& layout = job_.layout;
     if (s.by_lengthscale)
       job_.loops.contract(a, b, weight_, rows, stride, p.d, sums + layout.lengthscale);
@@ -115,20 +117,28 @@ class Worker {
     if (s.weight) {
       const T* from = static_cast<const T*>(s.weight) + batch_ * s.weight_batch;
       const T* here = from + r * kBlock * s.weight_row + c * kBlock * s.weight_column;
-      for (int i = 0; i < rows; ++i)
-        for (int j = 0; j < columns; ++j)
-          weight_[i * stride + j] = here[i * s.weight_row + j * s.weight_column];
       const T* there = from + c * kBlock * s.weight_row + r * kBlock * s.weight_column;
-      for (int i = 0; twice && !s.mirrored && i < rows; ++i)
-        for (int j = 0; j < columns; ++j)
-          weight_[i * stride + j] += there[j * s.weight_row + i * s.weight_column];
+      if (s.weight_column == 1 && s.weight_row <= std::numeric_limits<int>::max()) {
+        const int across = static_cast<int>(s.weight_row);
+        job_.loops.put(here, rows, columns, across, false, weight_, stride);
+        if (twice && !s.mirrored) {
+          std::fill_n(turned_, kPairs, T(0));
+          job_.loops.put_turned(there, columns, rows, across, false, turned_, stride);
+          job_.loops.plus(weight_, turned_, rows * stride);
+        }
+      } else {
+        for (int i = 0; i < rows; ++i)
+          for (int j = 0; j < columns; ++j) {
+            T& out = weight_[i * stride + j] = here[i * s.weight_row + j * s.weight_column];
+            if (twice && !s.mirrored) out += there[j * s.weight_row + i * s.weight_column];
+          }
+      }
     }
     if (s.rank > 0) {
       add_outer(job_.left(), job_.right(), r, c, rows, columns, stride);
       if (twice && !s.mirrored) add_outer(job_.right(), job_.left(), r, c, rows, columns, stride);
     }
-    if (twice && s.mirrored)
-      for (int i = 0; i < rows * stride; ++i) weight_[i] += weight_[i];
+    if (twice && s.mirrored) job_.loops.plus(weight_, weight_, rows * stride);
   }
 
   void add_outer(const T* left, const T* right, int64_t r, int64_t c, int rows, int columns,

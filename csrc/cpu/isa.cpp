@@ -75,7 +75,7 @@ void contract(const T* a, const T* b, const T* w, int rows, int stride, int64_t 
       for (int r = 0; r < rows; r += 4)
 #pragma GCC unroll 4
         for (int q = 0; q < 4; ++q) {
-          const Vec<T> apart = a[r + q] - right;
+          const Vec<T> apart = right - a[r + q];
           sum[q] = fma(load(w + (r + q) * stride + c) * apart, apart, sum[q]);
         }
     }
@@ -125,6 +125,16 @@ void outer(const T* a, const T* b, int rows, int stride, int64_t count, T* tile)
 }
 
 template <typename T>
+void times(T* x, const T* y, int64_t count) {
+  for (int64_t p = 0; p < count; ++p) x[p] *= y[p];
+}
+
+template <typename T>
+void plus(T* x, const T* y, int64_t count) {
+  for (int64_t p = 0; p < count; ++p) x[p] += y[p];
+}
+
+template <typename T>
 T dot(const T* x, const T* y, int64_t count) {
   constexpr int W = kWidth<T>;
   Vec<T> sum[2] = {};
@@ -164,6 +174,8 @@ constexpr Loops<T> kLoops = {
     outer<T>,
     multiply<T>,
     add_turned<T>,
+    times<T>,
+    plus<T>,
     dot<T>,
     invert<T>,
     exp_of<T>};

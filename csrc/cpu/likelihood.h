@@ -188,7 +188,7 @@ class Likelihood {
       job_.evaluate(r2_, count, p.shape_of(batch_), T(1), value_, slope_, nullptr);
       total += job_.loops.dot(weight_, value_, count);
       if (!asked.by_lengthscale) return;
-      for (int i = 0; i < count; ++i) weight_[i] *= slope_[i];
+      job_.loops.times(weight_, slope_, count);
       job_.loops.contract(a, b, weight_, part.rows, part.wide, p.d, sums_);
     });
     if (asked.by_outputscale) at<T>(asked.by_outputscale, batch_) = total;

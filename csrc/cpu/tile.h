@@ -80,6 +80,9 @@ struct Loops {
   // out[k][c] += sum over rows of a[r * across + k] b[r][c], for k < depth.
   void (*add_turned)(const T* a, int64_t across, int64_t rows, int64_t depth, const T* b,
                      int stride, T* out);
+  // x *= y, and x += y, of `count` numbers.
+  void (*times)(T* x, const T* y, int64_t count);
+  void (*plus)(T* x, const T* y, int64_t count);
   // sum of x y over `count` numbers.
   T (*dot)(const T* x, const T* y, int64_t count);
   // The lower triangle of minus the inverse in place of the matrix, minus the solutions in place
