@@ -52,11 +52,10 @@ class Worker {
 
   bool allocate() {
     const int64_t tile = kPairs + kPadding, side = kBlock * job_.sums.rank;
-    if (!scratch_.allocate(6 * tile + 4 * side + Blocks<T>::size(job_.problem))) return false;
-    r2_ = scratch_.data();
-    value_ = r2_ + tile;
-    slope_ = value_ + tile;
-    by_shape_ = slope_ + tile;
+    if (!scratch_.allocate(5 * tile + 4 * side + Blocks<T>::size(job_.problem))) return false;
+    slope_ = scratch_.data();
+    value_ = slope_ + tile;
+    by_shape_ = value_ + tile;
     weight_ = by_shape_ + tile;
     turned_ = weight_ + tile;
     side_a_ = turned_ + tile;
@@ -86,8 +85,10 @@ class Worker {
     const int stride = padded(columns, job_.loops.width), count = rows * stride;
     const T *a = blocks_.first(r), *b = blocks_.second(c);
     read_weight(r, c, rows, columns, stride);
-    job_.loops.distances(a, b, rows, stride, p.d, r2_);
-    job_.evaluate(r2_, count, p.shape_of(batch_), T(1), s.total ? value_ : nullptr, slope_,
+    // Few tiles in use leave room for the points in the first-level cache: slopes take the place of
+    // their distances.
+    job_.loops.distances(a, b, rows, stride, p.d, slope_);
+    job_.evaluate(slope_, count, p.shape_of(batch_), T(1), s.total ? value_ : nullptr, slope_,
                   s.by_shape ? by_shape_ : nullptr);
     if (s.total) sums[0] += job_.loops.dot(weight_, value_, count);
     if (s.by_shape) sums[1] += job_.loops.dot(weight_, by_shape_, count);
@@ -122,9 +123,9 @@ class Worker {
         const int across = static_cast<int>(s.weight_row);
         job_.loops.put(here, rows, columns, across, false, weight_, stride);
         if (twice && !s.mirrored) {
-          std::fill_n(turned_, kPairs, T(0));
-          job_.loops.put_turned(there, columns, rows, across, false, turned_, stride);
-          job_.loops.plus(weight_, turned_, rows * stride);
+          std::fill_n(value_, kPairs, T(0));
+          job_.loops.put_turned(there, columns, rows, across, false, value_, stride);
+          job_.loops.plus(weight_, value_, rows * stride);
         }
       } else {
         for (int i = 0; i < rows; ++i)
@@ -160,7 +161,7 @@ class Worker {
   Blocks<T> blocks_;
   Scratch<T> scratch_;
   int64_t batch_ = -1;
-  T *r2_, *value_, *slope_, *by_shape_, *weight_, *turned_, *side_a_, *side_b_, *points_;
+  T *value_, *slope_, *by_shape_, *weight_, *turned_, *side_a_, *side_b_, *points_;
 };
 
 // The chunks of one matrix added up, and what is left to multiply with.

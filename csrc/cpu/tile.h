@@ -57,7 +57,8 @@ struct Loops {
   Values values[kKernels];
   // r2 of every pair.
   void (*distances)(const T* a, const T* b, int rows, int stride, int64_t d, T* r2);
-  // value = scale * k(r2), slope and by_shape of `count` numbers; those that are NULL are left out.
+  // value = scale * k(r2), slope and by_shape of `count` numbers; those that are NULL are left out,
+  // and one of them may be where r2 is.
   using Evaluate = void (*)(const T* r2, int64_t count, T shape, T scale, T* value, T* slope,
                             T* by_shape);
   Evaluate evaluate[kKernels];
