@@ -10,6 +10,7 @@ Symbols   a curve is (points,): log regret at POINTS, in shares of the planned t
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,14 +43,14 @@ class Duel:
     """How one peer does against another, in the end.
 
     pairs  problems and seeds that both have
-    seeds  how many seeds these are of, at most
+    seeds  how many seeds of a problem these are: the fewest and the most
     wins   the share of them that the first wins, ties counted half
     p      of Wilcoxon's signed-rank test over problems, of their mean difference in log regret
     gap    that mean difference: below 0 the first is better
     """
 
     pairs: int
-    seeds: int
+    seeds: tuple[int, int]
     wins: float
     p: float
     gap: float
@@ -119,18 +120,19 @@ class Scores:
         )
 
     def level(self) -> Scores:
-        """These scores, of the peers with the most seeds only, without the kinds of problems that
-        they have only some of, and of each problem only the seeds that all of these have who can do
-        it: so ranks and means are among equals.
+        """These scores, of the peers with the most seeds of two thirds of their problems only,
+        without the kinds of problems that they have only some of, and of each problem only the
+        seeds that all of these have who can do it: so ranks and means are among equals.
         """
-        seeds: dict[str, set[int]] = {}
+        seeds: dict[str, Counter[str]] = {}
         able: dict[str, set[str]] = {}
-        for (problem, seed), found in self.curves.items():
+        for (problem, _), found in self.curves.items():
             for peer in found:
-                seeds.setdefault(peer, set()).add(seed)
+                seeds.setdefault(peer, Counter())[problem] += 1
                 able.setdefault(problem, set()).add(peer)
-        most = max(map(len, seeds.values()), default=0)
-        full = {peer for peer, its in seeds.items() if len(its) == most}
+        usual = {peer: sorted(its.values())[len(its) // 3] for peer, its in seeds.items()}
+        most = max(usual.values(), default=0)
+        full = {peer for peer, count in usual.items() if count == most}
         partly = self._partly(full)
         equals = {
             problem: {peer for peer in able[problem] & full if (peer, kind) not in partly}
@@ -183,10 +185,8 @@ class Scores:
     def duel(self, first: str, second: str, budget: float = 1.0) -> Duel | None:
         """How two peers compare where both have runs; None where they never meet."""
         gaps: dict[str, list[float]] = {}
-        seeds = set()
-        for (problem, seed), found in self.curves.items():
+        for (problem, _), found in self.curves.items():
             if first in found and second in found:
-                seeds.add(seed)
                 gap = float(found[first][_at(budget)] - found[second][_at(budget)])
                 gaps.setdefault(problem, []).append(gap)
         if not gaps:
@@ -195,7 +195,8 @@ class Scores:
         wins = float((every < -TIE).mean() + (np.abs(every) <= TIE).mean() / 2)
         by_problem = np.array([mean(some) for some in gaps.values()])
         p = float(wilcoxon(by_problem).pvalue) if np.any(by_problem) else 1.0
-        return Duel(len(every), len(seeds), wins, p, float(by_problem.mean()))
+        counts = sorted(map(len, gaps.values()))
+        return Duel(len(every), (counts[0], counts[-1]), wins, p, float(by_problem.mean()))
 
 
 def band(curves: Sequence[Array], seed: int = 0) -> tuple[Array, Array, Array]:

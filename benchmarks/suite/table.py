@@ -52,7 +52,8 @@ def duels(scores: Scores, ours: str) -> Grid:
         for budget in BUDGETS:
             duel = scores.duel(ours, peer, budget)
             cells.append(f"{duel.wins:.0%}" if duel else NONE)
-        runs = str(found.pairs), str(found.seeds)
+        fewest, most = found.seeds
+        runs = str(found.pairs), str(most) if fewest == most else f"{fewest} to {most}"
         rows.append((peer, *runs, *cells, f"{found.gap:+.2f}", f"{found.p:.1g}"))
     head = (
         "against",

@@ -82,7 +82,8 @@ def test_only_problems_that_all_can_do_are_common() -> None:
 
 def test_ranks_are_among_those_with_the_most_seeds() -> None:
     rows = [row(peer, 2.0, problem=p, seed=k) for peer in "ab" for p in "yz" for k in range(3)]
-    rows += [row("slow", 1.5), row("slow", 1.5, problem="y")]
+    rows += [row("slow", 1.5), row("slow", 1.5, problem="z")]
+    rows += [row("slow", 1.5, problem="y", seed=k) for k in range(3)]  # of one problem of three
     rows += [row("a", 2.0, problem="long", seed=k) for k in range(3)]
     rows += [row("b", 3.0, problem="long")]
     rows += [row("a", 2.0, problem="hers", seed=k) for k in range(3)]
@@ -98,11 +99,11 @@ def test_ranks_are_among_those_with_the_most_seeds() -> None:
 
 
 def test_who_was_run_on_some_problems_of_a_kind_only_is_left_out_there() -> None:
-    rows = [row(peer, 2.0, problem="y", seed=k) for peer in "ab" for k in range(3)]
+    rows = [row(peer, 2.0, problem=p, seed=k) for peer in "ab" for p in "xy" for k in range(3)]
     rows += [row("a", 2.0, problem=p, seed=k, kind="noisy") for p in "vw" for k in range(3)]
     level = Scores([*rows, row("b", 3.0, problem="v", kind="noisy")]).level()
-    assert set(level.curves) == {(p, k) for p in "yvw" for k in range(3)}
-    assert {p for (p, _), found in level.curves.items() if "b" in found} == {"y"}
+    assert set(level.curves) == {(p, k) for p in "xyvw" for k in range(3)}
+    assert {p for (p, _), found in level.curves.items() if "b" in found} == {"x", "y"}
     failed = {"problem": "w", "peer": "b", "seed": 0, "error": "ValueError: y"}
     level = Scores([*rows, row("b", 3.0, problem="v", kind="noisy"), failed]).level()
     assert "b" in level.curves["v", 0]  # it was run on all of them
@@ -119,7 +120,9 @@ def test_a_duel_counts_ties_half_and_tests_the_problems() -> None:
     duel = Scores(rows).duel("gpbo", "b")
     assert duel is not None
     assert duel.pairs == 13
-    assert duel.seeds == 1
+    assert duel.seeds == (1, 1)
+    several = [row(peer, 2.0, "p0", seed=k) for peer in ("gpbo", "b") for k in (1, 2)]
+    assert Scores([*rows, *several]).duel("gpbo", "b").seeds == (1, 3)
     assert duel.wins == pytest.approx((sum(gap < 0 for gap in gaps) + 0.5) / 13)
     assert duel.gap == pytest.approx(sum(gaps) / 13)
     assert duel.p == pytest.approx(wilcoxon([*gaps, 0.0]).pvalue, rel=1e-6)
