@@ -1,5 +1,5 @@
-// Scalar building blocks that compile for host and device. cpu/lanes.h has the same for vectors of
-// the host, so that a formula is written once.
+// Scalar building blocks that compile for host and device. cpu/lanes.h and cpu/functions.h have the
+// same for vectors of the host, so that a formula is written once.
 #pragma once
 
 #include <cmath>

@@ -2,48 +2,19 @@
 // and GPBO_BYTES for the size of a register.
 
 #include "../formula.h"
+#include "distances.h"
+#include "functions.h"
 #include "inverse.h"
-#include "lanes.h"
 #include "multiply.h"
 #include "put.h"
 #include "tile.h"
 #include "values.h"
 
-// After lanes.h: its functions for vectors of numbers are what the formulas call.
+// After functions.h: its functions for vectors of numbers are what the formulas call.
 
 namespace gpbo {
 namespace GPBO_ISA {
 namespace {
-
-template <int R, int C, typename T>
-GPBO_HD void distances_of(const T* a, const T* b, int64_t d, int stride, T* r2) {
-  constexpr int W = kWidth<T>;
-  Vec<T> sum[R][C] = {};
-  for (int64_t k = 0; k < d; ++k, a += kBlock, b += kBlock) {
-    Vec<T> right[C];
-    for (int c = 0; c < C; ++c) right[c] = load(b + c * W);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) {
-        const Vec<T> apart = a[r] - right[c];
-        sum[r][c] = fma(apart, apart, sum[r][c]);
-      }
-  }
-  for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) store(r2 + r * stride + c * W, sum[r][c]);
-}
-
-template <typename T>
-void distances(const T* a, const T* b, int rows, int stride, int64_t d, T* r2) {
-  constexpr int W = kWidth<T>;
-  for (int r = 0; r < rows; r += 4) {
-    int c = 0;
-    for (; c + 2 * W <= stride; c += 2 * W)
-      distances_of<4, 2>(a + r, b + c, d, stride, r2 + r * stride + c);
-    if (c < stride) distances_of<4, 1>(a + r, b + c, d, stride, r2 + r * stride + c);
-  }
-}
 
 template <bool kScaled, typename Kernel, typename T>
 void evaluate(const T* r2, int64_t count, T shape, T scale, T* value, T* slope, T* by_shape) {

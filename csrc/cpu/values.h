@@ -7,7 +7,8 @@
 
 #include <algorithm>
 
-#include "lanes.h"
+#include "distances.h"
+#include "functions.h"
 #include "put.h"
 #include "tile.h"
 
@@ -20,24 +21,6 @@ constexpr int kRegisters = 8 / kRows;
 
 template <typename T>
 constexpr int kAcross = kRegisters * kWidth<T>;
-
-// The squared distances of a block, in the order of `distances`.
-template <typename T>
-GPBO_HD void block_distances(const T* a, const T* b, int64_t d, Vec<T> (&sum)[kRows][kRegisters]) {
-  for (int r = 0; r < kRows; ++r)
-    for (int c = 0; c < kRegisters; ++c) sum[r][c] = Vec<T>{};
-  for (int64_t k = 0; k < d; ++k, a += kBlock, b += kBlock) {
-    Vec<T> right[kRegisters];
-    for (int c = 0; c < kRegisters; ++c) right[c] = load(b + c * kWidth<T>);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 2
-      for (int c = 0; c < kRegisters; ++c) {
-        const Vec<T> apart = right[c] - a[r];
-        sum[r][c] = fma(apart, apart, sum[r][c]);
-      }
-  }
-}
 
 // A block of values to its place and, turned, to that of its mirror image.
 template <typename T>
@@ -73,7 +56,7 @@ void values_as(const Tile<T>& t) {
     const int end = t.diagonal ? std::min(c + kAcross<T>, t.rows) : t.rows;
     for (int r = 0; r < end; r += kRows) {
       Vec<T> v[kRows][kRegisters], *all = &v[0][0];
-      block_distances(t.a + r, t.b + c, t.d, v);
+      distances_in(t.a + r, t.b + c, t.d, v);
       for (int g = 0; g < N; g += kUnroll) {
         Lanes<T> r2, value, slope, by_shape;
         for (int u = 0; u < kUnroll; ++u) r2.v[u] = all[g + u];
