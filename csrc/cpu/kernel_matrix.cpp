@@ -71,7 +71,8 @@ class Worker {
       else if (job_.staged)
         stage(r, c);
       else
-        values(r, c, at(job_.value, r, c), at(job_.value, c, r), p.x2.count, job_.streams);
+        values(r, c, at(job_.value, r, c), p.symmetric ? at(job_.value, c, r) : nullptr, p.x2.count,
+               job_.streams);
     if (job_.value && job_.diagonal)
       add_diagonal(r * kBlock, std::min((r + job_.step()) * kBlock, p.x1.count));
 #if defined(__x86_64__)
@@ -90,21 +91,12 @@ class Worker {
     return job_.outputscale ? job_.outputscale[batch_ * job_.outputscale_batch] : T(1);
   }
 
-  // The values of a tile, to `out` and in a symmetric matrix to `turned`, in rows of `across`.
+  // The values of a tile, to `out` and, where it is not NULL, `turned`, in rows of `across`.
   void values(int64_t r, int64_t c, T* out, T* turned, int64_t across, bool streams) const {
     const Problem<T>& p = job_.problem;
-    const Tile<T> tile{blocks_.first(r),
-                       blocks_.second(c),
-                       p.x1.at(r),
-                       p.x2.at(c),
-                       p.d,
-                       p.shape_of(batch_),
-                       scale(),
-                       p.symmetric && r == c,
-                       streams,
-                       out,
-                       p.symmetric ? turned : nullptr,
-                       across};
+    const Tile<T> tile{
+        blocks_.first(r), blocks_.second(c),     p.x1.at(r), p.x2.at(c), p.d,    p.shape_of(batch_),
+        scale(),          p.symmetric && r == c, streams,    out,        turned, across};
     job_.loops.values[job_.kernel](tile);
   }
 
@@ -114,17 +106,18 @@ class Worker {
     const Problem<T>& p = job_.problem;
     const int64_t rows = std::min(kStage, p.x1.blocks() - r);
     const int64_t columns = std::min(kStage, p.x2.blocks() - c);
-    T* mirror = r == c ? stage_ : mirror_;
+    const bool diagonal = p.symmetric && r == c;
+    T* mirror = diagonal ? stage_ : mirror_;
     for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = p.symmetric && r == c ? i : 0; j < columns; ++j)
-        values(r + i, c + j, stage_ + (i * kSide + j) * kBlock, mirror + (j * kSide + i) * kBlock,
-               kSide, false);
+      for (int64_t j = diagonal ? i : 0; j < columns; ++j)
+        values(r + i, c + j, stage_ + (i * kSide + j) * kBlock,
+               p.symmetric ? mirror + (j * kSide + i) * kBlock : nullptr, kSide, false);
     const auto points = [](const Points<T>& x, int64_t first) {
       return static_cast<int>(std::min(kSide, x.count - first * kBlock));
     };
     const int n = points(p.x1, r), m = points(p.x2, c);
     job_.loops.put(stage_, n, m, kSide, true, at(job_.value, r, c), p.x2.count);
-    if (p.symmetric && r != c)
+    if (p.symmetric && !diagonal)
       job_.loops.put(mirror_, m, n, kSide, true, at(job_.value, c, r), p.x2.count);
   }
 

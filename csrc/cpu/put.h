@@ -21,14 +21,17 @@ GPBO_HD void stream(T* to, Vec<T> v) {
 #endif
 }
 
-// The first `count` lanes, fewer than all.
+// Copies `count` numbers, fewer than a register has.
 template <typename T>
-GPBO_HD void store_some(T* to, const T* from, int count) {
+GPBO_HD void copy_some(T* to, const T* from, int count) {
 #if defined(__AVX512F__)
+  const auto some = (1u << count) - 1;
   if constexpr (sizeof(T) == 8)
-    _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), load(from));
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>(some),
+                          _mm512_maskz_loadu_pd(static_cast<__mmask8>(some), from));
   else
-    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), load(from));
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>(some),
+                          _mm512_maskz_loadu_ps(static_cast<__mmask16>(some), from));
 #else
   for (int c = 0; c < count; ++c) to[c] = from[c];
 #endif
@@ -46,14 +49,14 @@ void put_as(const T* tile, int rows, int columns, int stride, T* out, int64_t ou
       const auto past = static_cast<int>(reinterpret_cast<uintptr_t>(to) % 64);
       const int before = past ? std::min((64 - past) / static_cast<int>(sizeof(T)), columns) : 0;
       for (; c + W <= before; c += W) store(to + c, load(from + c));
-      if (c < before) store_some(to + c, from + c, before - c);
+      if (c < before) copy_some(to + c, from + c, before - c);
       c = before;
       for (; c + 64 / static_cast<int>(sizeof(T)) <= columns; c += 64 / sizeof(T))
         for (int w = 0; w < 64 / static_cast<int>(sizeof(T)); w += W)
           stream(to + c + w, load(from + c + w));
     }
     for (; c + W <= columns; c += W) store(to + c, load(from + c));
-    if (c < columns) store_some(to + c, from + c, columns - c);
+    if (c < columns) copy_some(to + c, from + c, columns - c);
   }
 }
 
