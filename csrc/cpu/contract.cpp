@@ -85,8 +85,7 @@ class Worker {
     const int stride = padded(columns, job_.loops.width), count = rows * stride;
     const T *a = blocks_.first(r), *b = blocks_.second(c);
     read_weight(r, c, rows, columns, stride);
-    // Few tiles in use leave room for the points in the first-level cache: slopes take the place of
-    // their distances.
+    // Slopes take the place of their distances.
     job_.loops.distances(a, b, rows, stride, p.d, slope_);
     job_.evaluate(slope_, count, p.shape_of(batch_), T(1), s.total ? value_ : nullptr, slope_,
                   s.by_shape ? by_shape_ : nullptr);

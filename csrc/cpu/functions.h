@@ -8,8 +8,8 @@ namespace gpbo {
 namespace GPBO_ISA {
 
 #if defined(__AVX512F__)
-// With an estimate y of 1 / sqrt(x), g = x y and e = 1 - g y, |e| < 2^-13: sqrt(x) = g (1 -
-// e)^(-1/2) within 1 ulp, by the cubic nearest to that.
+// With an estimate y of 1 / sqrt(x), g = x y and e = 1 - g y, |e| < 2^-13, the root is
+// g (1 - e)^(-1/2), within 1 ulp by the cubic nearest to that.
 GPBO_HD Lanes<double> root(Lanes<double> x) {
   using T = double;
   Lanes<T> y, e;
