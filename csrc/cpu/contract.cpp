@@ -34,7 +34,7 @@ template <typename T>
 struct Job {
   const Loops<T>& loops;
   Problem<T> problem;
-  typename Loops<T>::Evaluate evaluate;
+  typename Loops<T>::Contract contract;
   const gpbo_contraction& sums;
   Layout layout;
 
@@ -52,11 +52,8 @@ class Worker {
 
   bool allocate() {
     const int64_t tile = kPairs + kPadding, side = kBlock * job_.sums.rank;
-    if (!scratch_.allocate(5 * tile + 4 * side + Blocks<T>::size(job_.problem))) return false;
-    slope_ = scratch_.data();
-    value_ = slope_ + tile;
-    by_shape_ = value_ + tile;
-    weight_ = by_shape_ + tile;
+    if (!scratch_.allocate(2 * tile + 4 * side + Blocks<T>::size(job_.problem))) return false;
+    weight_ = scratch_.data();
     turned_ = weight_ + tile;
     side_a_ = turned_ + tile;
     side_b_ = side_a_ + side;
@@ -82,20 +79,21 @@ class Worker {
     const Problem<T>& p = job_.problem;
     const gpbo_contraction& s = job_.sums;
     const int rows = p.x1.at(r), columns = p.x2.at(c);
-    const int stride = padded(columns, job_.loops.width), count = rows * stride;
+    const int stride = padded(columns, job_.loops.width);
     const T *a = blocks_.first(r), *b = blocks_.second(c);
-    read_weight(r, c, rows, columns, stride);
-    // Slopes take the place of their distances.
-    job_.loops.distances(a, b, rows, stride, p.d, slope_);
-    job_.evaluate(slope_, count, p.shape_of(batch_), T(1), s.total ? value_ : nullptr, slope_,
-                  s.by_shape ? by_shape_ : nullptr);
-    if (s.total) sums[0] += job_.loops.dot(weight_, value_, count);
-    if (s.by_shape) sums[1] += job_.loops.dot(weight_, by_shape_, count);
-    if (!s.by_lengthscale && !s.by_x1 && !s.by_x2) return;
-    job_.loops.times(weight_, slope_, count);
     const Layout& layout = job_.layout;
-    if (s.by_lengthscale)
-      job_.loops.contract(a, b, weight_, rows, stride, p.d, sums + layout.lengthscale);
+    read_weight(r, c, rows, columns, stride);
+    Contraction<T> tile{a, b, rows, stride, p.d, p.shape_of(batch_), weight_};
+    tile.weighted = s.by_x1 || s.by_x2;
+    if (s.total) tile.total = sums;
+    if (s.by_shape) tile.by_shape = sums + 1;
+    if (s.by_lengthscale) tile.sums = sums + layout.lengthscale;
+    if (in_rows() && rows == kBlock && (c + 2) * kBlock <= p.x2.count) {
+      tile.next[0] = weight(r, c + 1);
+      if (p.symmetric && !s.mirrored) tile.next[1] = weight(c + 1, r);
+      tile.across = s.weight_row;
+    }
+    job_.contract(tile);
     T* x1 = sums + layout.x1;
     T* x2 = p.symmetric ? x1 : sums + layout.x2;
     if (p.symmetric ? s.by_x1 : s.by_x2)
@@ -108,23 +106,35 @@ class Worker {
     }
   }
 
+  // Where the weights of a tile begin.
+  const T* weight(int64_t r, int64_t c) const {
+    const gpbo_contraction& s = job_.sums;
+    return static_cast<const T*>(s.weight) + batch_ * s.weight_batch + r * kBlock * s.weight_row +
+           c * kBlock * s.weight_column;
+  }
+
+  // Whether the loops read them.
+  bool in_rows() const {
+    return job_.sums.weight && job_.sums.weight_column == 1 &&
+           job_.sums.weight_row <= std::numeric_limits<int>::max();
+  }
+
   // The weight of the tile, of both places that its pairs have in a symmetric matrix, and 0 where
   // there is no pair.
   void read_weight(int64_t r, int64_t c, int rows, int columns, int stride) {
     const gpbo_contraction& s = job_.sums;
     const bool twice = job_.problem.symmetric && r != c;
-    std::fill_n(weight_, kPairs, T(0));
+    const bool whole = rows == kBlock && columns == kBlock;
+    if (!s.weight || !whole) std::fill_n(weight_, kPairs, T(0));
     if (s.weight) {
-      const T* from = static_cast<const T*>(s.weight) + batch_ * s.weight_batch;
-      const T* here = from + r * kBlock * s.weight_row + c * kBlock * s.weight_column;
-      const T* there = from + c * kBlock * s.weight_row + r * kBlock * s.weight_column;
-      if (s.weight_column == 1 && s.weight_row <= std::numeric_limits<int>::max()) {
+      const T *here = weight(r, c), *there = twice ? weight(c, r) : nullptr;
+      if (in_rows()) {
         const int across = static_cast<int>(s.weight_row);
         job_.loops.put(here, rows, columns, across, false, weight_, stride);
         if (twice && !s.mirrored) {
-          std::fill_n(value_, kPairs, T(0));
-          job_.loops.put_turned(there, columns, rows, across, false, value_, stride);
-          job_.loops.plus(weight_, value_, rows * stride);
+          if (!whole) std::fill_n(turned_, kPairs, T(0));
+          job_.loops.put_turned(there, columns, rows, across, false, turned_, stride);
+          job_.loops.plus(weight_, turned_, rows * stride);
         }
       } else {
         for (int i = 0; i < rows; ++i)
@@ -160,7 +170,7 @@ class Worker {
   Blocks<T> blocks_;
   Scratch<T> scratch_;
   int64_t batch_ = -1;
-  T *value_, *slope_, *by_shape_, *weight_, *turned_, *side_a_, *side_b_, *points_;
+  T *weight_, *turned_, *side_a_, *side_b_, *points_;
 };
 
 // The chunks of one matrix added up, and what is left to multiply with.
@@ -196,7 +206,7 @@ void finish(const Job<T>& job, int64_t batch) {
 template <typename T>
 int start(int kernel, const gpbo_pairs& p, const gpbo_contraction& s, int threads) {
   const Loops<T>& chosen = loops<T>();
-  const Job<T> job{chosen, Problem<T>(p), chosen.evaluate[kernel], s, Layout(p, s)};
+  const Job<T> job{chosen, Problem<T>(p), chosen.contract[kernel], s, Layout(p, s)};
   int status = job.problem.check();
   if (status == GPBO_OK) status = run_units<Worker<T>>(job, p.batch * job.layout.chunks, threads);
   for (int64_t batch = 0; status == GPBO_OK && batch < p.batch; ++batch) finish(job, batch);

@@ -7,6 +7,13 @@
 namespace gpbo {
 namespace GPBO_ISA {
 
+// Rows of a block, and registers of a row: eight sums in flight, with few loads for each.
+constexpr int kRows = GPBO_BYTES >= 64 ? 8 : 4;
+constexpr int kRegisters = 8 / kRows;
+
+template <typename T>
+constexpr int kAcross = kRegisters * kWidth<T>;
+
 // r2 of R rows and C registers of columns; a pair's is summed column by column.
 template <int R, int C, typename T>
 GPBO_HD void distances_in(const T* a, const T* b, int64_t d, Vec<T> (&r2)[R][C]) {
@@ -19,8 +26,8 @@ GPBO_HD void distances_in(const T* a, const T* b, int64_t d, Vec<T> (&r2)[R][C])
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int c = 0; c < C; ++c) {
-        const Vec<T> apart = right[c] - a[r];
-        r2[r][c] = fma(apart, apart, r2[r][c]);
+        const Vec<T> x = right[c] - a[r];
+        r2[r][c] = fma(x, x, r2[r][c]);
       }
   }
 }

@@ -27,7 +27,7 @@ class FitWorker {
  public:
   explicit FitWorker(const FitJob& job)
       : fit_(job.asked),
-        job_{loops<double>(), job.problem, loops<double>().evaluate[job.kernel], likelihood_},
+        job_{loops<double>(), job.problem, job.kernel, likelihood_},
         evaluate_(job_) {}
 
   bool allocate() {

@@ -7,6 +7,7 @@
 #include "inverse.h"
 #include "multiply.h"
 #include "put.h"
+#include "slopes.h"
 #include "tile.h"
 #include "values.h"
 
@@ -34,24 +35,6 @@ void evaluate_any(const T* r2, int64_t count, T shape, T scale, T* value, T* slo
     evaluate<false, Kernel, T>(r2, count, shape, scale, value, nullptr, nullptr);
   else
     evaluate<true, Kernel, T>(r2, count, shape, scale, value, slope, by_shape);
-}
-
-template <typename T>
-void contract(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* sums) {
-  constexpr int W = kWidth<T>;
-  for (int64_t k = 0; k < d; ++k, a += kBlock, b += kBlock, sums += W) {
-    Vec<T> sum[4] = {load(sums)};
-    for (int c = 0; c < stride; c += W) {
-      const Vec<T> right = load(b + c);
-      for (int r = 0; r < rows; r += 4)
-#pragma GCC unroll 4
-        for (int q = 0; q < 4; ++q) {
-          const Vec<T> apart = right - a[r + q];
-          sum[q] = fma(load(w + (r + q) * stride + c) * apart, apart, sum[q]);
-        }
-    }
-    store(sums, (sum[0] + sum[1]) + (sum[2] + sum[3]));
-  }
 }
 
 template <typename T>
@@ -96,11 +79,6 @@ void outer(const T* a, const T* b, int rows, int stride, int64_t count, T* tile)
 }
 
 template <typename T>
-void times(T* x, const T* y, int64_t count) {
-  for (int64_t p = 0; p < count; ++p) x[p] *= y[p];
-}
-
-template <typename T>
 void plus(T* x, const T* y, int64_t count) {
   for (int64_t p = 0; p < count; ++p) x[p] += y[p];
 }
@@ -139,13 +117,13 @@ constexpr Loops<T> kLoops = {
      evaluate_any<Rbf, T>, evaluate_any<RationalQuadratic, T>},
     put<T>,
     put_turned<T>,
-    contract<T>,
+    {contract<Matern52, T>, contract<Matern32, T>, contract<Matern12, T>, contract<Rbf, T>,
+     contract<RationalQuadratic, T>},
     pull<T>,
     gather<T>,
     outer<T>,
     multiply<T>,
     add_turned<T>,
-    times<T>,
     plus<T>,
     dot<T>,
     invert<T>,

@@ -106,6 +106,14 @@ GPBO_HD Vec<T> same(T x) {
   return x - Vec<T>{};
 }
 
+// Asks for a line to come to the second cache.
+template <typename T>
+GPBO_HD void prefetch(const T* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 2);
+#endif
+}
+
 // a * b + c, with one rounding where the machine can.
 // And a * b - c; and the lesser of two, the second where one is nan.
 #if defined(__AVX512F__)

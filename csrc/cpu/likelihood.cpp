@@ -10,7 +10,7 @@ namespace {
 template <typename T>
 int start(int kernel, const gpbo_pairs& p, const gpbo_likelihood& asked, int threads) {
   const Loops<T>& chosen = loops<T>();
-  const LikelihoodJob<T> job{chosen, Problem<T>(p), chosen.evaluate[kernel], asked};
+  const LikelihoodJob<T> job{chosen, Problem<T>(p), kernel, asked};
   const int status = job.problem.check();
   return status == GPBO_OK ? run_units<Likelihood<T>>(job, p.batch, threads) : status;
 }

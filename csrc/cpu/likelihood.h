@@ -13,7 +13,7 @@ template <typename T>
 struct LikelihoodJob {
   const Loops<T>& loops;
   Problem<T> problem;
-  typename Loops<T>::Evaluate evaluate;
+  int kernel;
   const gpbo_likelihood& asked;
 
   int64_t stride() const { return (problem.x1.count + kPanel - 1) / kPanel * kPanel; }
@@ -33,16 +33,13 @@ class Likelihood {
   bool allocate() {
     const int64_t tile = kPairs + kPadding, stride = job_.stride(), d = job_.problem.d;
     const int64_t system = stride * (stride + kGroup + kSides + 1);
-    if (!scratch_.allocate(system + 4 * tile + d * kWidest + Blocks<T>::size(job_.problem)))
+    if (!scratch_.allocate(system + tile + d * kWidest + Blocks<T>::size(job_.problem)))
       return false;
     matrix_ = scratch_.data();
     panel_ = matrix_ + stride * stride;
     sides_ = panel_ + kGroup * stride;
     weights_ = sides_ + kSides * stride;
-    r2_ = weights_ + stride;
-    value_ = r2_ + tile;
-    slope_ = value_ + tile;
-    weight_ = slope_ + tile;
+    weight_ = weights_ + stride;
     sums_ = weight_ + tile;
     points_ = sums_ + d * kWidest;
     return true;
@@ -106,12 +103,23 @@ class Likelihood {
   void fill_matrix(T jitter) {
     const Problem<T>& p = job_.problem;
     const int64_t stride = job_.stride();
-    each_part([&](const Part& part) {
-      const auto [i, j, rows, columns, wide] = part;
-      job_.loops.distances(point(i), point(j), rows, wide, p.d, r2_);
-      job_.evaluate(r2_, rows * wide, p.shape_of(batch_), scale_, value_, nullptr, nullptr);
-      job_.loops.put(value_, rows, columns, wide, false, matrix_ + i * stride + j, stride);
-    });
+    for (int64_t r = 0; r < p.x1.blocks(); ++r)
+      for (int64_t c = 0; c <= r; ++c) {
+        T* out = matrix_ + r * kBlock * stride + c * kBlock;
+        const Tile<T> tile{blocks_.first(r),
+                           blocks_.first(c),
+                           p.x1.at(r),
+                           p.x1.at(c),
+                           p.d,
+                           p.shape_of(batch_),
+                           scale_,
+                           r == c,
+                           false,
+                           out,
+                           r == c ? out : nullptr,
+                           stride};
+        job_.loops.values[job_.kernel](tile);
+      }
     for (int64_t i = 0; i < n(); ++i) {
       matrix_[i * stride + i] += diagonal(i) + jitter;
       std::fill(matrix_ + i * stride + n(), matrix_ + (i + 1) * stride, T(0));
@@ -177,19 +185,13 @@ class Likelihood {
     T total = T(0), by_shape = T(0);
     std::fill_n(sums_, p.d * kWidest, T(0));
     each_part([&](const Part& part) {
-      const int count = part.rows * part.wide;
-      const T *a = point(part.i), *b = point(part.j);
-      job_.loops.distances(a, b, part.rows, part.wide, p.d, r2_);
       read_weight(part);
-      if (asked.by_shape) {
-        job_.evaluate(r2_, count, p.shape_of(batch_), T(1), nullptr, nullptr, value_);
-        by_shape += job_.loops.dot(weight_, value_, count);
-      }
-      job_.evaluate(r2_, count, p.shape_of(batch_), T(1), value_, slope_, nullptr);
-      total += job_.loops.dot(weight_, value_, count);
-      if (!asked.by_lengthscale) return;
-      job_.loops.times(weight_, slope_, count);
-      job_.loops.contract(a, b, weight_, part.rows, part.wide, p.d, sums_);
+      Contraction<T> tile{point(part.i), point(part.j),      part.rows, part.wide,
+                          p.d,           p.shape_of(batch_), weight_};
+      tile.total = &total;
+      if (asked.by_shape) tile.by_shape = &by_shape;
+      if (asked.by_lengthscale) tile.sums = sums_;
+      job_.loops.contract[job_.kernel](tile);
     });
     if (asked.by_outputscale) at<T>(asked.by_outputscale, batch_) = total;
     if (asked.by_shape) at<T>(asked.by_shape, batch_) = scale_ * by_shape;
@@ -204,7 +206,7 @@ class Likelihood {
   // diagonal a pair has one, and above it none is counted.
   void read_weight(const Part& part) {
     const auto [first, j0, rows, columns, wide] = part;
-    std::fill_n(weight_, (rows + 3) / 4 * 4 * wide, T(0));
+    std::fill_n(weight_, (rows + kStrip - 1) / kStrip * kStrip * wide, T(0));
     for (int i = 0; i < rows; ++i) {
       const T* row = matrix_ + (first + i) * job_.stride() + j0;
       const T mine = weights_[first + i];
@@ -237,7 +239,7 @@ class Likelihood {
   Scratch<T> scratch_;
   int64_t batch_ = 0;
   T scale_, near_, half_log_, products_[kSides * kSides];
-  T *matrix_, *panel_, *sides_, *weights_, *r2_, *value_, *slope_, *weight_, *sums_, *points_;
+  T *matrix_, *panel_, *sides_, *weights_, *weight_, *sums_, *points_;
 };
 
 }  // namespace gpbo

@@ -48,6 +48,25 @@ struct Tile {
   int64_t across;
 };
 
+// A tile whose weights are contracted. They are 0 where there is no pair, in rows up to a multiple
+// of kStrip.
+template <typename T>
+struct Contraction {
+  const T *a, *b;  // blocks
+  int rows, stride;
+  int64_t d;
+  T shape;
+  T* weight;              // rows x stride
+  bool weighted = false;  // weight becomes weight * slope
+  // What is added to, each NULL where it is not wanted: sum of w k(r2), of w times its derivative
+  // by the shape, and sums[column][lane], those of w slope (a_column - b_column)^2.
+  T *total = nullptr, *by_shape = nullptr, *sums = nullptr;
+  // Whole squares of weights that are needed next, `across` from row to row; or NULL. They are
+  // asked for meanwhile.
+  const T* next[2] = {};
+  int64_t across = 0;
+};
+
 template <typename T>
 struct Loops {
   const char* name;
@@ -67,8 +86,8 @@ struct Loops {
   using Put = void (*)(const T* tile, int rows, int columns, int stride, bool streams, T* out,
                        int64_t out_stride);
   Put put, put_turned;
-  // sums[k][lane] += sum over pairs of w (a_k - b_k)^2.
-  void (*contract)(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* sums);
+  using Contract = void (*)(const Contraction<T>& tile);
+  Contract contract[kKernels];
   // out[k][c] += sum over rows of w (b_k - a_k), where out is laid out as a block.
   void (*pull)(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* out);
   // out[q][c] += sum over rows of a[q][row] tile[row][c], where a and out are laid out as blocks.
@@ -81,8 +100,7 @@ struct Loops {
   // out[k][c] += sum over rows of a[r * across + k] b[r][c], for k < depth.
   void (*add_turned)(const T* a, int64_t across, int64_t rows, int64_t depth, const T* b,
                      int stride, T* out);
-  // x *= y, and x += y, of `count` numbers.
-  void (*times)(T* x, const T* y, int64_t count);
+  // x += y, of `count` numbers.
   void (*plus)(T* x, const T* y, int64_t count);
   // sum of x y over `count` numbers.
   T (*dot)(const T* x, const T* y, int64_t count);

@@ -15,13 +15,6 @@
 namespace gpbo {
 namespace GPBO_ISA {
 
-// Rows of a block, and registers of a row: eight sums in flight, with few loads for each.
-constexpr int kRows = GPBO_BYTES >= 64 ? 8 : 4;
-constexpr int kRegisters = 8 / kRows;
-
-template <typename T>
-constexpr int kAcross = kRegisters * kWidth<T>;
-
 // A block of values to its place and, turned, to that of its mirror image.
 template <typename T>
 GPBO_HD void place(const Vec<T>* v, const Tile<T>& t, int r, int c, bool mirrored) {
