@@ -26,7 +26,7 @@ from gpbo.surrogate.prior import Priors
 
 # Known noise variances are kept in a range in which K stays well conditioned: from the floor of the
 # learned noise to where an observation says nothing.
-LEAST_NOISE, MOST_NOISE = 1e-6, 1e6
+LEAST_NOISE, MOST_NOISE = 1e-9, 1e6
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,9 +125,9 @@ class Priors:
     # Past the ends of these ranges the function is noise, or flat, to more than six digits.
     lengthscale_range: Range = Range(1e-2, 1e5)
     outputscale_range: Range = Range(1e-3, 1e3)
-    # The floor: a noise variance of 1e-4 is 1 % of the targets' spread, and noiseless problems
-    # stall on it; 1e-6 is Optuna's floor.
-    noise_range: Range = Range(1e-6, 1e1)
+    # The floor: noiseless problems stall where the noise cannot fall to what they need; at 1e-9 a
+    # matrix of some thousand crowded points still has a factor.
+    noise_range: Range = Range(1e-9, 1e1)
     shortest: tuple[float, ...] | None = None
 
     def table(self, d: int) -> Tensor:
@@ -148,13 +148,16 @@ class Priors:
 def default_priors(d: int) -> Priors:
     """Priors for d lengthscales, inputs in the unit cube and standardized targets.
 
+    Most objectives that are tuned have hardly any noise or a lot of it. So the noise prior says
+    little about how small it is, and less than 0.1 is likely; docs/decisions/20-little-noise.md.
+
     Source   lengthscale: Hvarfner et al. 2024, arXiv:2402.02229: the median grows with sqrt(d);
-             noise: the same, as in BoTorch 0.18; outputscale: Optuna 5, GPSampler
+             outputscale: Optuna 5, GPSampler; the noise prior is our own
     """
     return Priors(
         lengthscale=LogNormal(math.sqrt(2) + 0.5 * math.log(max(d, 1)), math.sqrt(3)),
         outputscale=Gamma(2.0, 1.0),
-        noise=LogNormal(-4.0, 1.0),
+        noise=Gamma(1.1, 10.0),
     )
 
 
@@ -163,9 +166,17 @@ def label_priors(d: int) -> Priors:
 
     A wall between the two, with points crowded along it, draws the most probable lengthscale down
     to nothing; the belief then forgets the failures a step away, and proposals march into them. So
-    the lengthscale stays above half of its prior's mode, and the rest at the wall is noise.
+    the lengthscale stays above half of its prior's mode, and the rest at the wall is noise, which
+    this prior expects.
+
+    Source   noise: Hvarfner et al. 2024, arXiv:2402.02229, as in BoTorch 0.18
     """
-    return replace(default_priors(d), lengthscale_range=Range(0.1 * math.sqrt(max(d, 1)), 1e5))
+    return replace(
+        default_priors(d),
+        noise=LogNormal(-4.0, 1.0),
+        lengthscale_range=Range(0.1 * math.sqrt(max(d, 1)), 1e5),
+        noise_range=Range(1e-6, 1e1),
+    )
 
 
 def _double(value: float) -> Tensor:

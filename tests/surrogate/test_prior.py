@@ -69,7 +69,7 @@ def test_the_default_lengthscale_grows_with_the_square_root_of_their_number(d: i
     priors = default_priors(d)
     assert priors.lengthscale.mode == pytest.approx(0.205 * math.sqrt(d), rel=2e-3)
     assert priors.outputscale.mode == 1.0
-    assert priors.noise_range.low == 1e-6
+    assert priors.noise_range.low == 1e-9
     table = priors.table(d)
     assert table.shape == (4, d + 2)
     assert tuple(table[:, 0].tolist()) == priors.lengthscale.coefficients
@@ -87,7 +87,20 @@ def test_labels_keep_a_lengthscale_of_half_the_prior_mode(d: int) -> None:
     low = labels.lengthscale_range.low
     assert low == pytest.approx(0.1 * math.sqrt(d))
     assert 0.4 < low / usual.lengthscale.mode < 0.6
-    assert (labels.noise, labels.outputscale) == (usual.noise, usual.outputscale)
+    assert labels.outputscale == usual.outputscale
+
+
+def test_the_noise_prior_says_little_about_how_small_it_is() -> None:
+    noise = default_priors(3).noise
+    assert noise.mode == pytest.approx(0.01)
+    assert log_density(noise, 1e-8) > log_density(noise, noise.mode) - 2.0
+    assert log_density(noise, 0.5) < log_density(noise, noise.mode) - 4.0
+
+
+def test_labels_are_expected_to_be_noisy() -> None:
+    labels = label_priors(3)
+    assert labels.noise_range.low == 1e-6
+    assert log_density(labels.noise, 1e-6) < log_density(labels.noise, labels.noise.mode) - 30.0
 
 
 def test_each_lengthscale_has_its_own_least_value_within_the_range():
