@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import mean, median
+from typing import Any
 
 from benchmarks.ask.table import Grid
 from benchmarks.suite.regret import BUDGETS, Scores
@@ -116,19 +117,28 @@ def noise(scores: Scores) -> Grid:
 
 def failures(scores: Scores) -> Grid:
     """On problems that fail: how many of the trials in the later half do."""
+    runs = [row for row in scores.rows if row["kind"] == "failing" and row["trials"]]
+    problems = sorted({row["problem"] for row in runs})
     rows = []
     for peer in scores.peers:
-        shares = []
-        for row in scores.rows:
-            if row["peer"] == peer and row["kind"] == "failing" and row["trials"]:
-                first = LATE * row["trials"]
-                late = sum(number > first for number in row.get("failed", []))
-                shares.append(late / (row["trials"] - int(first)))
-        if shares:
-            over = sum(share > 0.1 for share in shares) / len(shares)
-            rows.append((peer, str(len(shares)), f"{mean(shares):.0%}", f"{over:.0%}"))
-    head = ("optimizer", "runs", "trials that failed", "runs with more than 10 %")
+        shares = [(row["problem"], _late(row)) for row in runs if row["peer"] == peer]
+        if not shares:
+            continue
+        over = sum(share > 0.1 for _, share in shares) / len(shares)
+        by_problem = [[share for name, share in shares if name == problem] for problem in problems]
+        cells = [f"{mean(found):.0%}" if found else NONE for found in by_problem]
+        every = f"{mean(share for _, share in shares):.0%}"
+        rows.append((peer, str(len(shares)), every, f"{over:.0%}", *cells))
+    head = ("optimizer", "runs", "trials that failed", "runs with more than 10 %", *problems)
     return Grid("Problems that fail: the later half of the trials", head, rows)
+
+
+def _late(row: dict[str, Any]) -> float:
+    """The share of a run's late trials that failed."""
+    first = LATE * row["trials"]
+    late = sum(number > first for number in row.get("failed", []))
+    share: float = late / (row["trials"] - int(first))
+    return share
 
 
 def _notes(scores: Scores) -> list[str]:

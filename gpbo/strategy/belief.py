@@ -24,13 +24,14 @@ from gpbo.surrogate.base import Fitted, Posterior, Surrogate
 from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
 from gpbo.surrogate.inducing import best_and_others
-from gpbo.surrogate.prior import Priors, default_priors, label_priors
+from gpbo.surrogate.prior import Priors, default_priors, expecting_noise, label_priors
 from gpbo.surrogate.target import Target, standardize
 
 BLOCK = 4096  # trials whose means are computed at once: more may not fit into memory
 # Where every coordinate has levels, no two trials are nearer than a step: a lengthscale below that
-# explains whatever noise would. So it stays above STEPS steps, or above MOST_SHORT where there are
-# so few that this is less. docs/decisions/18-short-lengthscales.md has the measurements.
+# explains whatever noise would. So noise is expected there, and the lengthscale stays above STEPS
+# steps, or above MOST_SHORT where there are so few that this is less.
+# docs/decisions/18-short-lengthscales.md has the measurements.
 STEPS, MOST_SHORT = 2, 0.5
 
 
@@ -80,9 +81,15 @@ class Belief:
 
 
 @lru_cache(maxsize=8)
-def _priors(domain: Domain) -> Priors:
-    """What is believed of the objective before it is observed."""
+def _priors(domain: Domain, failures: bool) -> Priors:
+    """What is believed of the objective before it is observed.
+
+    Where trials failed noise is expected as well: a model that is sure to the last digit soon has
+    nothing to gain on the good side of a wall, and 8 % of the later trials failed, not 5 %.
+    """
     priors = default_priors(domain.p)
+    if failures or domain.size is not None:
+        priors = expecting_noise(priors)
     if domain.size is None:
         return priors
     shortest = (STEPS * domain.spacing).clamp(max=MOST_SHORT)
@@ -145,7 +152,8 @@ def believe(
         sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
         noise = target.noise_variance(sds)
 
-    model = surrogate or GaussianProcess(groups=domain.groups, priors=_priors(domain), most=most)
+    priors = _priors(domain, bool(failed))
+    model = surrogate or GaussianProcess(groups=domain.groups, priors=priors, most=most)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
     points_seen, targets_seen, noise_seen = good, y, noise

@@ -166,17 +166,18 @@ def label_priors(d: int) -> Priors:
 
     A wall between the two, with points crowded along it, draws the most probable lengthscale down
     to nothing; the belief then forgets the failures a step away, and proposals march into them. So
-    the lengthscale stays above half of its prior's mode, and the rest at the wall is noise, which
-    this prior expects.
-
-    Source   noise: Hvarfner et al. 2024, arXiv:2402.02229, as in BoTorch 0.18
+    the lengthscale stays above half of its prior's mode, and the rest at the wall is noise.
     """
-    return replace(
-        default_priors(d),
-        noise=LogNormal(-4.0, 1.0),
-        lengthscale_range=Range(0.1 * math.sqrt(max(d, 1)), 1e5),
-        noise_range=Range(1e-6, 1e1),
-    )
+    least = 0.1 * math.sqrt(max(d, 1))
+    return replace(expecting_noise(default_priors(d)), lengthscale_range=Range(least, 1e5))
+
+
+def expecting_noise(priors: Priors) -> Priors:
+    """The same for what no smooth function explains to the last digit: labels, tables.
+
+    Source   Hvarfner et al. 2024, arXiv:2402.02229, as in BoTorch 0.18
+    """
+    return replace(priors, noise=LogNormal(-4.0, 1.0), noise_range=Range(1e-6, 1e1))
 
 
 def _double(value: float) -> Tensor:

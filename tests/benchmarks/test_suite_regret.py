@@ -154,9 +154,17 @@ def test_tables_say_what_is_missing_and_why() -> None:
 
 
 def test_late_failures_are_counted() -> None:
-    rows = [row("gpbo", 2.0, kind="failing", failed=[1, 2, 11, 15])]
+    rows = [
+        row("gpbo", 2.0, kind="failing", problem="a", failed=[1, 2, 11, 15]),
+        row("gpbo", 2.0, kind="failing", problem="b", failed=[3]),
+        row("random", 2.0, kind="failing", problem="b", failed=[20]),
+    ]
     grid = table.failures(Scores(rows))
-    assert grid.rows == [("gpbo", "1", "20%", "100%")]
+    assert grid.head[-2:] == ("a", "b")
+    assert grid.rows == [
+        ("gpbo", "2", "10%", "50%", "20%", "0%"),
+        ("random", "1", "10%", "0%", "–", "10%"),
+    ]
 
 
 def test_recommendations_are_compared_with_the_best_that_was_told() -> None:

@@ -73,3 +73,26 @@ def test_where_all_have_levels_no_lengthscale_is_shorter_than_two_steps():
     ordered = {"n": gpbo.Int(1, 10), "m": gpbo.Int(1, 30)}
     assert lengthscales(ordered)[0] == pytest.approx(0.2, rel=1e-6)
     assert lengthscales({**ordered, "x": gpbo.Float(0, 1)})[0] < 0.1
+
+
+# noise ------------------------------------------------------------------------------------
+
+
+def learned_noise(space: dict, *, fail: bool = False) -> float:
+    """Of twenty trials of a smooth function that repeats exactly."""
+    opt = gpbo.Optimizer(space, seed=0, strategy=Bayes(device="cpu"))
+    for x, y in np.random.default_rng(1).random((20, 2)):
+        x, y = (round(8 * x), round(8 * y)) if isinstance(space["x"], gpbo.Int) else (x, y)
+        opt.add({"x": x, "y": y}, float((x - 0.3) ** 2 + y**2))
+    if fail:
+        opt.tell(opt.ask(), failed=True)
+    return opt.ask().provenance["memory"]["values"]["noise"]
+
+
+def test_a_function_that_repeats_exactly_is_fitted_with_next_to_no_noise():
+    assert learned_noise({"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}) < 1e-6
+
+
+def test_noise_is_expected_where_all_have_levels_and_where_trials_fail():
+    assert learned_noise({"x": gpbo.Int(0, 8), "y": gpbo.Int(0, 8)}) > 1e-6
+    assert learned_noise({"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}, fail=True) > 1e-6
