@@ -84,18 +84,6 @@ void plus(T* x, const T* y, int64_t count) {
 }
 
 template <typename T>
-T dot(const T* x, const T* y, int64_t count) {
-  constexpr int W = kWidth<T>;
-  Vec<T> sum[2] = {};
-  int64_t p = 0;
-  for (; p + 2 * W <= count; p += 2 * W)
-    for (int q = 0; q < 2; ++q) sum[q] = fma(load(x + p + q * W), load(y + p + q * W), sum[q]);
-  T rest = T(0);
-  for (; p < count; ++p) rest += x[p] * y[p];
-  return sum_of<T>(sum[0] + sum[1]) + rest;
-}
-
-template <typename T>
 void exp_of(const T* x, int64_t count, T* result) {
   constexpr int kCount = Lanes<T>::kCount;
   int64_t p = 0;
@@ -125,7 +113,6 @@ constexpr Loops<T> kLoops = {
     multiply<T>,
     add_turned<T>,
     plus<T>,
-    dot<T>,
     invert<T>,
     exp_of<T>};
 

@@ -102,8 +102,6 @@ struct Loops {
                      int stride, T* out);
   // x += y, of `count` numbers.
   void (*plus)(T* x, const T* y, int64_t count);
-  // sum of x y over `count` numbers.
-  T (*dot)(const T* x, const T* y, int64_t count);
   // The lower triangle of minus the inverse in place of the matrix, minus the solutions in place
   // of the sides; false where the matrix is not positive definite.
   bool (*invert)(const System<T>& system);
