@@ -34,6 +34,7 @@ GPBO_HD void contract_block(const Contraction<T>& t, int r, int c, Vec<T>& total
                             Vec<T>& by_shape) {
   constexpr int W = kWidth<T>, N = R * C;
   static_assert(N % kUnroll == 0, "whole Lanes");
+  static_assert(kStrip % R == 0, "weights beyond the last row are 0");
   const T *a = t.a + r, *b = t.b + c;
   T* weight = t.weight + r * t.stride + c;
   Vec<T> r2[R][C], w[N], *all = &r2[0][0];

@@ -31,7 +31,7 @@ BLOCK = 4096  # trials whose means are computed at once: more may not fit into m
 # Where every coordinate has levels, no two trials are nearer than a step: a lengthscale below that
 # explains whatever noise would. So noise is expected there, and the lengthscale stays above STEPS
 # steps, or above MOST_SHORT where there are so few that this is less.
-# docs/decisions/18-short-lengthscales.md has the measurements.
+# Decisions 18 and 20 in docs have the measurements.
 STEPS, MOST_SHORT = 2, 0.5
 
 

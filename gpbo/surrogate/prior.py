@@ -148,8 +148,8 @@ class Priors:
 def default_priors(d: int) -> Priors:
     """Priors for d lengthscales, inputs in the unit cube and standardized targets.
 
-    Most objectives that are tuned have hardly any noise or a lot of it. So the noise prior says
-    little about how small it is, and less than 0.1 is likely; docs/decisions/20-little-noise.md.
+    Some objectives repeat exactly, others do not. So the noise prior says little about how small it
+    is, only that more than 0.1 is unlikely; docs/decisions/20-little-noise.md.
 
     Source   lengthscale: Hvarfner et al. 2024, arXiv:2402.02229: the median grows with sqrt(d);
              outputscale: Optuna 5, GPSampler; the noise prior is our own
