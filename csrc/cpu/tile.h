@@ -16,8 +16,9 @@ constexpr int kStrip = 8;  // rows of a tile on the diagonal that are done at on
 constexpr int kKernels = 5;
 constexpr int kWidest = 16;   // numbers in a register, at most
 constexpr int kPadding = 64;  // numbers that a loop may read and write beyond a tile
-constexpr int kPanel = 16;    // pivots that are eliminated at once, at least
-constexpr int kGroup = 32;    // and at most
+constexpr int kPanel = 16;    // pivots that are eliminated in one step, at least
+constexpr int kStep = 32;     // and at most
+constexpr int kGroup = 128;   // pivots between two updates of a whole matrix, at most
 
 constexpr int kSides = 2;  // right-hand sides, at most
 

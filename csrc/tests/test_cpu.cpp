@@ -222,6 +222,7 @@ int main() {
   for (int64_t n : {1, 16, 31, 70})
     for (int64_t m : {1, 33})
       for (int64_t d : {0, 1, 5}) check_every_op(n, m, d);
+  check_every_op(420, 1, 2);  // so many are eliminated in groups
   for (int64_t n : {0, 1, 2, 33})
     for (int64_t d : {1, 4}) check_fit(n, d);
   check_refusals();

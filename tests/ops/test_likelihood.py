@@ -37,6 +37,18 @@ def test_everything_is_that_of_the_definition(points, kernel, n, profile):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10, msg=lambda m, n=name: n + m)
 
 
+@pytest.mark.parametrize("n", [400, 527, 528, 656])  # eliminated in groups, the last one cut short
+@pytest.mark.parametrize("profile", [True, False])
+def test_many_observations_are_like_few(points, n, profile):
+    x, scale = points(n, 3, seed=1), points(3, seed=2, low=0.3)
+    y, noise = points(n, seed=3, low=5.0, high=6.0), points(n, seed=4, low=0.01, high=0.1)
+    mean = None if profile else points(seed=6)
+    got = likelihood("matern52", x, y, scale, noise, mean=mean)
+    want = by_torch(check_pairs("matern52", x, None, scale, None), y, None, noise, mean, (0.0,))
+    for name in ("value", "by_lengthscale", "by_diagonal", "mean"):
+        torch.testing.assert_close(getattr(got, name), getattr(want, name), rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("n", [3, 30])
 def test_value_and_gradient_are_those_of_gpytorch(points, n):
     x, y, scale = points(n, 3, seed=1), points(n, seed=2), points(3, seed=3, low=0.3)
