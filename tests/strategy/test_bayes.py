@@ -156,6 +156,30 @@ def test_pending_points_are_conditioned_on_and_keep_their_distance() -> None:
     assert min(gaps) > 1e-3
 
 
+@pytest.mark.parametrize(("noise", "ways"), [(0.0, 1), (0.5, module.BASE_SAMPLES)])
+def test_what_is_pending_counts_as_its_mean_where_an_objective_repeats(
+    monkeypatch: pytest.MonkeyPatch, noise: float, ways: int
+) -> None:
+    samples = []
+
+    def watched(posterior: Any, goal: Any, pending: torch.Tensor) -> Any:
+        samples.append(goal.base_samples)
+        return improvement(posterior, goal, pending)
+
+    improvement = module.improvement
+    monkeypatch.setattr(module, "improvement", watched)
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, strategy=Bayes(device="cpu"))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        trial = opt.ask()
+        assert trial is not None
+        opt.tell(trial, math.sin(6 * trial["x"]) + noise * rng.standard_normal())
+    samples.clear()
+    opt.ask(3)
+    assert {len(one) for one in samples} == {ways}
+    assert noise > 0 or not samples[0].any()
+
+
 def test_of_a_large_batch_the_last_are_drawn_and_all_are_distinct() -> None:
     opt = told(8)
     batch = opt.ask(GREEDY + 100)
