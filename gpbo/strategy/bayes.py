@@ -29,7 +29,8 @@ from gpbo.strategy.sobol import sobol_points
 from gpbo.surrogate.base import Surrogate
 
 BASE_SAMPLES = 128  # of what pending trials may turn out to be
-# Where less noise was learned, pending trials count as observed at their means: decision 21.
+# Below this noise variance of the targets, pending trials count as observed at their means:
+# decision 21.
 EXACT = 1e-3
 # Shares of the learned noise that count as noise, in turn. Without any, proposals repeat the best
 # category for ever on 6 of 12 seeds of a mixed function; with all of it, refinement on Branin is 50
@@ -172,9 +173,11 @@ class Bayes(Strategy):
         rng = generator(seed, "maximize", len(history))
         best = float(belief.means().max())
         beside = len(pending) + min(n, GREEDY) - 1  # points that others are chosen beside
-        samples = normal_base_samples(BASE_SAMPLES, beside, rng, belief.tried.device)
-        if belief.noise < EXACT:
-            samples = torch.zeros_like(samples[:1])
+        exact = belief.noise < EXACT
+        ways = 1 if exact else BASE_SAMPLES
+        samples = normal_base_samples(ways, beside, rng, belief.tried.device)
+        if exact:
+            samples = torch.zeros_like(samples)
 
         def acquisition(pending: Tensor) -> Acquisition:
             noise = belief.noise * NOISE[(len(history) + len(pending)) % 2]
