@@ -30,7 +30,7 @@ QUICK_PROBLEMS = (
     "svr-diabetes",
 )
 QUICK_TRIALS = 40
-SLOW = ("ax", "hebo")  # seconds an ask: only where they are named
+SLOW = ("ax", "hebo", "turbo")  # up to seconds an ask: only where they are named
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ def test_a_slow_peer_proposes_what_the_space_allows(worker: Worker, peer: str, s
 
 
 @pytest.mark.parametrize(
-    "peer", ["random", "gpbo", "gpbo-trust-region", "optuna-tpe", "hyperopt", "cma", "smac"]
+    "peer",
+    ["random", "gpbo", "gpbo-trust-region", "optuna-tpe", "hyperopt", "cma", "smac", "turbo"],
 )
 def test_the_same_seed_gives_the_same_study(worker: Worker, peer: str) -> None:
     if PEERS[peer].version() is None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks.suite.peers import ax, botorch, evolution, hebo, hyperopt, optuna, ours, skopt, smac
+from benchmarks.suite.peers import (
+    ax,
+    botorch,
+    evolution,
+    hebo,
+    hyperopt,
+    optuna,
+    ours,
+    skopt,
+    smac,
+    turbo,
+)
 from benchmarks.suite.peers.base import Peer
 
 PEERS: dict[str, type[Peer]] = {
@@ -22,5 +33,6 @@ PEERS: dict[str, type[Peer]] = {
         evolution.Cma,
         smac.Smac,
         hebo.Hebo,
+        turbo.Turbo,
     )
 }
