@@ -51,7 +51,7 @@ class Belief:
     success: Fitted | None  # of labels, 1 where a trial succeeded; None where all did
     target: Target
     observations: int  # that the objective's model has seen
-    noise: float  # variance that one more observation would have, as a target
+    noise: float  # variance that one more observation is likely to have, as a target
     sign: float  # -1 where the user minimizes
     overview: bool  # targets are scaled by the trials that are apart, not by a crowd
 
@@ -179,10 +179,16 @@ def believe(
         success=success,
         target=target,
         observations=len(targets_seen),
-        noise=max(
-            float(fitted.memory.get("noise", 0.0) if noise is None else noise.nanmedian()),
-            LEAST_NOISE,
-        ),
+        noise=_noise_of_one_more(noise, float(fitted.memory.get("noise", 0.0))),
         sign=sign,
         overview=apart is not None,
     )
+
+
+def _noise_of_one_more(known: Tensor | None, learned: float) -> float:
+    """The median of the variances: those that were told, and the learned one for the others.
+
+    Shapes   known (n,), nan where none was told; None: none at all
+    """
+    usual = learned if known is None else float(known.nan_to_num(nan=learned).median())
+    return max(usual, LEAST_NOISE)

@@ -44,13 +44,13 @@ def apart(x: Tensor, y: Tensor) -> Tensor:
 
 
 def overview(history: History, domain: Domain) -> Tensor | None:
-    """Which trials the next proposal's targets are scaled by, if it looks past a crowd: those
+    """Which trials the targets of the next ask are scaled by, if it looks past a crowd: those
     apart. None if it does not: it is not the third, or refining still gains something.
 
     Shapes   -> bool (n,), in the order of `History.complete`, on the CPU
     """
     complete = history.complete
-    if len(history) % EVERY or len(complete) <= WINDOW:
+    if len(complete) <= WINDOW or _asks(history) % EVERY:
         return None
     sign = -1.0 if history.direction == "minimize" else 1.0
     values = sign * np.array([trial.value or 0.0 for trial in complete])
@@ -65,3 +65,14 @@ def overview(history: History, domain: Domain) -> Tensor | None:
     if int((~alone).sum()) < WINDOW // 2:
         return None
     return alone if gain < GAIN * standardize(y, alone)[1].scale else None
+
+
+def _asks(history: History) -> int:
+    """How many times somebody asked: what a model proposed in one batch counts once.
+
+    The first of such a batch holds the model's memory. Counted in trials, an ask for three would
+    always be the third, or never.
+    """
+    made = (trial.provenance for trial in history.trials)
+    beside = [one for one in made if one.get("phase") == "model" and "memory" not in one]
+    return len(history) - len(beside)

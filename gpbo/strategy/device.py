@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,10 @@ def _free_memory() -> int:
         return 4 << 30
 
 
+# torch.set_num_threads is for a thread, and for those that first use torch after it.
+_counting, _inside, _outside = threading.Lock(), 0, 1
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch use one thread inside, and what it used before outside.
@@ -97,9 +102,18 @@ def one_thread() -> Iterator[None]:
     The matrices of a fit are small: a second thread makes it 10 to 50 times slower, and takes a
     core from the training that waits (optuna#6191).
     """
-    before = torch.get_num_threads()
+    global _inside, _outside
+    with _counting:
+        before = torch.get_num_threads()
+        if _inside == 0:
+            _outside = before
+        elif before == 1:  # of a thread that met torch while others were inside: their 1, not its
+            before = _outside
+        _inside += 1
     torch.set_num_threads(1)
     try:
         yield
     finally:
+        with _counting:
+            _inside -= 1
         torch.set_num_threads(before)

@@ -34,6 +34,9 @@ from gpbo.surrogate.recent import Recent
 
 BLOCK = 4096  # observations that are looked at at once
 MOST = 4096  # inducing points, whatever memory there is
+# Steps of iterative refinement for the weights, whose equations are as ill-conditioned as the
+# inducing points are close: without, the mean was off by 0.4 to 1.1 where the noise was 1e-6.
+REFINED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +83,40 @@ class InducingPoints:
         Shapes   y (n,) -> (m,), number
         """
         sides = torch.stack([torch.ones_like(y), y], -1)
-        scaled = sides / self.variance.unsqueeze(-1)
-        first = self.first
-        sums = first.outputscale * product("matern52", first.x, self.x, first.lengthscale, scaled)
-        white = solve_lower(self.inner, solve_lower(self.prior, sums))
-        ones, both = (sides.mT @ scaled - white.mT @ white)[0].tolist()
+        weights = self._weights(sides)
+        left = sides - self._at(weights)
+        for _ in range(REFINED):
+            # What is left is small, so its sums keep the digits that those of the sides lose.
+            weights = weights + self._weights(left, minus=weights)
+            left = sides - self._at(weights)
+        # Of a and b the form a (K_XZ K_ZZ^-1 K_ZX + Lambda)^-1 b, without a difference.
+        tall = self.prior.mT @ weights
+        products = tall.mT @ tall + left.mT @ (left / self.variance.unsqueeze(-1))
+        ones, both = products[0].tolist()
         mean = both / ones
-        centered = (white[:, 1] - mean * white[:, 0]).unsqueeze(-1)
-        weights = solve_upper(self.prior.mT, solve_upper(self.inner.mT, centered))
-        return (first.lower @ (first.lower.mT @ weights)).squeeze(-1), mean
+        centered = (weights[:, 1] - mean * weights[:, 0]).unsqueeze(-1)
+        first = self.first
+        return (first.lower @ (first.lower.mT @ centered)).squeeze(-1), mean
+
+    def _at(self, weights: Tensor) -> Tensor:
+        """The means at X that these weights say: (m, k) -> (n, k)."""
+        first = self.first
+        return first.outputscale * product(
+            "matern52", self.x, first.x, first.lengthscale, weights.contiguous()
+        )
+
+    def _weights(self, sides: Tensor, minus: Tensor | None = None) -> Tensor:
+        """(K_ZZ + K_ZX Lambda^-1 K_XZ)^-1 (K_ZX Lambda^-1 sides - K_ZZ minus).
+
+        Shapes   sides (n, k), minus (m, k) -> (m, k)
+        """
+        first, scaled = self.first, sides / self.variance.unsqueeze(-1)
+        sums = first.outputscale * product("matern52", first.x, self.x, first.lengthscale, scaled)
+        white = solve_lower(self.prior, sums)
+        if minus is not None:
+            white = white - self.prior.mT @ minus
+        inner = solve_upper(self.inner.mT, solve_lower(self.inner, white))
+        return solve_upper(self.prior.mT, inner)
 
 
 # Kept as in posterior.py, but four: there may be two kinds of targets, each with labels of success,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ import gpbo
 from gpbo.errors import FallbackWarning
 from gpbo.strategy import bayes, device
 from gpbo.strategy.bayes import Bayes
+from gpbo.strategy.belief import believe
 from gpbo.surrogate.gp import GaussianProcess
 
 CPU = torch.device("cpu")
@@ -96,3 +98,60 @@ def test_a_function_that_repeats_exactly_is_fitted_with_next_to_no_noise():
 def test_noise_is_expected_where_all_have_levels_and_where_trials_fail():
     assert learned_noise({"x": gpbo.Int(0, 8), "y": gpbo.Int(0, 8)}) > 1e-6
     assert learned_noise({"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}, fail=True) > 1e-6
+
+
+def test_one_told_noise_does_not_stand_for_those_that_were_not_told():
+    """A single trial told without noise made a noisy study count as one that repeats exactly."""
+    noises = []
+    for told in (None, 0.0):
+        opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, device="cpu")
+        for k, x in enumerate(np.random.default_rng(2).random(30)):
+            value = (x - 0.3) ** 2 + 0.3 * np.random.default_rng(k).standard_normal()
+            opt.add({"x": float(x)}, float(value), noise=told if k == 3 else None)
+        belief = believe(opt._journal.history, 0, CPU, None)
+        noises.append(belief.noise)
+    assert min(noises) > 0.1
+    for x in (0.2, 0.8):
+        opt.add({"x": x}, 0.1, noise=0.0)
+    assert believe(opt._journal.history, 0, CPU, None).noise > 0.1
+
+
+def test_where_every_noise_is_told_their_median_counts():
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, device="cpu")
+    for k in range(9):
+        opt.add({"x": k / 9}, float(k), noise=0.1 * (k + 1))
+    belief = believe(opt._journal.history, 0, CPU, None)
+    assert belief.noise == pytest.approx((0.5 / belief.target.scale) ** 2)
+
+
+def test_overlapping_asks_leave_every_thread_the_threads_it_had():
+    before, seen = torch.get_num_threads(), []
+    inside, leave = threading.Event(), threading.Event()
+
+    def first():
+        with device.one_thread():
+            inside.set()
+            leave.wait(10)
+        seen.append(torch.get_num_threads())
+
+    def second():  # meets torch while the first is inside
+        with device.one_thread():
+            seen.append(torch.get_num_threads())
+            leave.set()
+            one.join(10)
+        seen.append(torch.get_num_threads())
+
+    torch.set_num_threads(3)
+    try:
+        one, two = threading.Thread(target=first), threading.Thread(target=second)
+        one.start()
+        inside.wait(10)
+        two.start()
+        two.join(10)
+        late = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        late.start()
+        late.join(10)
+        assert seen == [1, 3, 3, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

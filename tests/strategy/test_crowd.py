@@ -98,3 +98,21 @@ def test_a_study_leaves_a_local_optimum_that_it_has_refined() -> None:
             opt.tell(trial, objective(trial.params))
         found.append(opt.best_value)
     assert max(found) < 5  # without looking past the crowd, three of the four stay at 28
+
+
+def test_asks_are_counted_and_not_what_they_gave() -> None:
+    """Counted in trials, an ask for three would always look past the crowd, or never."""
+    values = [3.0, 1.0, 2.0, 0.5, 2.5, 4.0, 1.5]
+    for more in range(EVERY):
+        opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, device="cpu")
+        for k, value in enumerate(values):
+            opt.add({"x": k / len(values)}, value)
+        for k in range(WINDOW + more):
+            opt.add({"x": 3 / 7 + 1e-4 * (k + 1)}, 0.5 - 1e-9 * k)
+        looked = []
+        for _ in range(2 * EVERY):
+            trials = opt.ask(EVERY)
+            looked.append(trials[0].provenance["memory"]["overview"])
+            for trial in trials:
+                opt.tell(trial, 0.5 + abs(trial["x"] - 3 / 7))
+        assert sum(looked) == 2

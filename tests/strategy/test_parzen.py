@@ -54,7 +54,9 @@ MIXED: dict[str, Any] = {
 # ---- values
 
 
-def slow_kernel(name: str, centers: np.ndarray, i: int, u: float, prior_weight: float) -> float:
+def slow_kernel(
+    name: str, centers: np.ndarray, i: int, u: float, prior_weight: float, joint: bool
+) -> float:
     """Kernel i at coordinate u of one leaf of MIXED, from the definition."""
     n = len(centers)
     if name == "act":
@@ -64,7 +66,7 @@ def slow_kernel(name: str, centers: np.ndarray, i: int, u: float, prior_weight: 
         return float(table[int(u * 3)] / table.sum())
     if i == n:
         return 1 / 9 if name == "k" else 1.0
-    width = float(widths(centers[:, None])[i, 0])
+    width = float(widths(centers[:, None], joint)[i, 0])
     center = float(centers[i])
     normal = truncnorm(-center / width, (1 - center) / width, center, width)
     if name == "k":
@@ -81,7 +83,7 @@ def test_log_density_is_that_of_a_slow_sum_over_scipys_normals(n: int, joint: bo
     kernels = np.array(
         [
             [
-                [slow_kernel(name, rows[:, j], i, x[j], 0.7) for i in range(n + 1)]
+                [slow_kernel(name, rows[:, j], i, x[j], 0.7, joint) for i in range(n + 1)]
                 for j, name in enumerate(space)
             ]
             for x in X
@@ -97,7 +99,7 @@ def test_log_density_is_that_of_a_slow_sum_over_scipys_normals(n: int, joint: bo
 def test_the_mass_of_an_interval_is_exact_far_out_in_both_tails(value: int, far: int) -> None:
     space = gpbo.Space({"k": gpbo.Int(1, 200)})
     rows = encode(space, [{"k": value}] * 3)
-    width = float(widths(rows).max())  # of the outer two, and the inner one is no wider
+    width = float(widths(rows, True).max())  # of the outer two, and the inner one is no wider
     with mpmath.workdps(60):
 
         def mass(low: int, high: int) -> Any:
@@ -115,11 +117,19 @@ def test_a_kernel_is_as_wide_as_the_gap_to_its_farther_neighbor() -> None:
     nan = np.nan
     rows = np.array([[0.5, nan], [0.2, 0.9], [0.6, nan], [0.7, nan]])
     expected = [[0.3, nan], [0.3, 0.9], [0.1, nan], [0.1, nan]]
-    np.testing.assert_allclose(widths(rows), expected, rtol=1e-12)
-    same = widths(np.full((5, 1), 0.3))
+    np.testing.assert_allclose(widths(rows, True), expected, rtol=1e-12)
+    same = widths(np.full((5, 1), 0.3), True)
     assert (same == same[0]).all()
     assert 0 < same[0, 0] < 0.1
-    assert widths(np.empty((0, 3))).shape == (0, 3)
+    assert widths(np.empty((0, 3)), True).shape == (0, 3)
+
+
+def test_in_a_mixture_for_each_leaf_kernels_narrow_as_optunas_do() -> None:
+    for n in (2, 5, 60, 300):
+        same = np.full((n + 1, 2), 0.3)
+        same[n, 0] = np.nan  # one less in the first leaf
+        expected = np.minimum(0.05, 1 / np.minimum(100, [n + 2, n + 3]))
+        np.testing.assert_allclose(widths(same, False)[0], expected, rtol=1e-12)
 
 
 def test_intervals_are_as_long_as_their_values_are_likely() -> None:
@@ -177,7 +187,7 @@ def test_continuous_draws_follow_the_mixture_and_stay_in_the_cube(joint: bool) -
     draws = parzen(space, rows, joint).draw(np.random.default_rng(1), 4000)
     assert draws.min() >= 0
     assert draws.max() <= 1
-    spread = widths(rows)
+    spread = widths(rows, joint)
     for j in range(2):
         parts = [
             truncnorm(-c / w, (1 - c) / w, c, w)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -215,3 +216,45 @@ def test_gradients_equal_differences() -> None:
     x = problem(4, 2, seed=5)[0]
     assert torch.autograd.gradcheck(lambda z: belief.mean_variance(z)[1], x.requires_grad_())
     assert torch.autograd.gradcheck(belief.mean, x)
+
+
+def test_the_mean_keeps_its_digits_where_inducing_points_crowd_and_noise_is_small() -> None:
+    """Against the dense formula in 40 digits; sums of n / noise must not cancel in float64."""
+    rng = np.random.default_rng(0)
+    n, count, scale, noise = 60, 30, 1.7, 1e-8
+    x = rng.random((n, 2))
+    x[n // 3 :] = 0.4 + 0.01 * rng.standard_normal((n - n // 3, 2))
+    y = -np.square(x - 0.4).sum(1)
+    y = (y - y.mean()) / y.std()
+    data = Data.build(torch.from_numpy(x), torch.from_numpy(y))
+    v = Hyperparameters((0.5, 0.5), scale, noise, fitted=n)
+    found = inducing_posterior(data, v, count)
+    z = x[best_and_others(data.y, count, generator(n, "inducing points")).numpy()]
+
+    with mpmath.workdps(40):
+
+        def kernel(a: Array, b: Array) -> mpmath.matrix:
+            out = mpmath.matrix(len(a), len(b))
+            for i, p in enumerate(a.tolist()):
+                for j, q in enumerate(b.tolist()):
+                    s = (
+                        2
+                        * mpmath.sqrt(5)
+                        * mpmath.hypot(*(u - v for u, v in zip(p, q, strict=True)))
+                    )
+                    out[i, j] = scale * (1 + s + s * s / 3) * mpmath.exp(-s)
+            return out
+
+        cross, prior = kernel(z, x), kernel(z, z)
+        through = cross.T * mpmath.inverse(prior) * cross
+        for i in range(n):
+            through[i, i] = mpmath.mpf(scale) + noise
+        sides = mpmath.matrix([[1, value] for value in y.tolist()])
+        solved = mpmath.inverse(through) * sides
+        mean = sum(solved[i, 1] for i in range(n)) / sum(solved[i, 0] for i in range(n))
+        at = rng.random((3, 2))
+        left = mpmath.matrix([solved[i, 1] - mean * solved[i, 0] for i in range(n)])
+        weights = mpmath.lu_solve(prior, cross * left)
+        expected = [float(mean + value) for value in kernel(at, z) * weights]
+    assert found.constant == pytest.approx(float(mean), abs=1e-4)
+    np.testing.assert_allclose(found.mean(torch.from_numpy(at)).numpy(), expected, atol=1e-4)
