@@ -183,7 +183,9 @@ class History:
         self._finish(event, "failed")
 
     def _on_amend(self, event: Event) -> None:
-        self._finish(event, "failed" if event.get("value") is None else "complete")
+        old, failed = self.trials[event["trial"]], event.get("value") is None
+        kept = {} if failed else {"noise": old.noise}  # unless another one was told
+        self._finish({**kept, **event, "at": old.finished}, "failed" if failed else "complete")
         self._best = None
         for trial in self.complete:
             self._keep_best(trial)

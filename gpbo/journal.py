@@ -6,9 +6,11 @@ processes have written so far, made durable, and only then applied.
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gpbo.errors import (
@@ -50,17 +52,29 @@ class Journal:
         self.sync()
 
     def sync(self) -> None:
-        """Take in what other processes wrote, after writing what could not be written before."""
-        self._save_kept()
+        """Take in what other processes wrote, after writing what could not be written before.
+
+        What still cannot be written waits on: who reads shall not fail for it.
+        """
+        with suppress(StorageError):
+            self._save_kept()
         self._apply(self.storage.read(self.study, self._seen))
 
-    def write(self, decide: Callable[[], list[Event]]) -> list[Event]:
+    def write(self, decide: Callable[[], list[Event]], result: Event | None = None) -> list[Event]:
         """Write the events that `decide` returns on the newest history; durable on return.
 
-        `decide` must be quick, and may raise: then nothing is written. A result that cannot be
-        written because the storage fails is kept, and written by the next call.
+        `decide` must be quick, and may raise: then nothing is written. The `result` that it writes,
+        if any, is kept where the storage fails, and written by the next call.
         """
-        self._save_kept()
+        try:
+            self._save_kept()
+            return self._write(decide)
+        except StorageError:
+            if result is not None:
+                self._kept.append(result)
+            raise
+
+    def _write(self, decide: Callable[[], list[Event]]) -> list[Event]:
         own: list[Event] = []
 
         def on_newest(new: list[Event]) -> list[Event]:
@@ -69,20 +83,19 @@ class Journal:
             return own
 
         before = self._seen
-        try:
-            events = self.storage.transact(self.study, before, on_newest)
-        except StorageError:
-            self._kept += [event for event in own if event["event"] in RESULTS]
-            raise
+        events = self.storage.transact(self.study, before, on_newest)
         self._apply(events[self._seen - before :])
         return own
 
     def _save_kept(self) -> None:
         """Write the results that could not be written before, unless somebody told them since."""
-        kept, self._kept = self._kept, []
-        if kept:
-            trials = self.history.trials
-            self.write(lambda: [e for e in kept if trials[e["trial"]].state == "pending"])
+        if self._kept:
+            self._write(lambda: [event for event in self._kept if self._awaits(event["trial"])])
+            self._kept = []
+
+    def _awaits(self, number: int) -> bool:
+        trials = self.history.trials
+        return 0 <= number < len(trials) and trials[number].state == "pending"
 
     def _apply(self, events: list[Event]) -> None:
         for event in events:
@@ -145,7 +158,7 @@ def _check_equal(
     where: str, header: dict[str, Any], fresh: dict[str, Any], seed_given: bool
 ) -> None:
     old, new = header.get("space"), fresh["space"]
-    if old != new:  # as dicts: the order of names may differ, and the stored one holds
+    if not _same(old, new):  # the order of names may differ, and the stored one holds
         raise StudyError(f"{where}: the space differs: {_difference(old or {}, new)}")
     if header.get("direction") != fresh["direction"]:
         raise StudyError(
@@ -165,6 +178,11 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     parts += [
         f"{name!r} was {old[name]!r} and is {new[name]!r}"
         for name in new
-        if name in old and old[name] != new[name]
+        if name in old and not _same(old[name], new[name])
     ]
     return "; ".join(parts)
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two JSON values are equal in value and type: to Python True, 1 and 1.0 are equal."""
+    return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)

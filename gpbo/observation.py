@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -104,10 +104,15 @@ def read_rows(
     Raises   ObservationError       if there are not as many values, or noises, as params
              BatchObservationError  naming the first rows that cannot be read
     """
-    if not hasattr(noises, "__len__"):
-        noises = [noises] * len(params)
+    if not hasattr(params, "__len__"):
+        fix = "Pass a dict, or a list of them."
+        raise TypeError(explain("add", "neither params nor a list of them", params, fix=fix))
+    if isinstance(values, (Set, Mapping)) or getattr(values, "shape", None) == ():
+        raise TypeError(explain("add", "not a list of values", values, fix="Pass a list."))
     if not hasattr(values, "__len__"):
         raise TypeError(explain("add", "many params need as many values", values))
+    if not hasattr(noises, "__len__") or getattr(noises, "shape", None) == ():
+        noises = [noises] * len(params)
     if not len(params) == len(values) == len(noises):
         raise ObservationError(
             f"add: {len(params)} params, {len(values)} values, {len(noises)} noises; "

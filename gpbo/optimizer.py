@@ -176,7 +176,7 @@ class Optimizer:
         number = self._number(trial)
         event = self._outcome(value, failed, error).event(number, read_noise(noise))
         with self._guard():
-            return bool(self._journal.write(lambda: self._told(number, event)))
+            return bool(self._journal.write(lambda: self._told(number, event), result=event))
 
     def amend(
         self,
@@ -187,7 +187,7 @@ class Optimizer:
         noise: Any = None,
         error: str | BaseException | None = None,
     ) -> None:
-        """Correct what was told of a trial.
+        """Correct what was told of a trial; its time stays, and its noise unless given.
 
         Raises   as tell, and TrialStateError if it is pending
         """

@@ -1,7 +1,8 @@
 """Who works on a trial: this process by name, and whether another one is known to be gone.
 
-A pending trial whose worker is gone can be handed out again. Only a process on this machine can be
-known to be gone; one elsewhere counts as alive.
+A pending trial whose worker is gone can be handed out again. Only a process whose number means
+something here can be known to be gone: one on this machine and in this container, or one from
+before the machine or the container was started again. Any other counts as alive.
 """
 
 from __future__ import annotations
@@ -25,14 +26,33 @@ def is_gone(worker: dict[str, Any] | None) -> bool:
     if worker.get("released"):
         return True
     if worker.get("host") != _host():
-        return False
+        machine = worker.get("machine")
+        return machine is not None and machine == _machine()  # it has been started since
+    if worker.get("namespace", _namespace()) != _namespace():  # it may live, unseen from here
+        container = worker.get("container")
+        return container is not None and container == _container()  # this one, started again
     pid = int(worker["pid"])
     return not _exists(pid) or _started(pid) != worker["started"]
 
 
+def is_elsewhere(worker: dict[str, Any] | None) -> bool:
+    """Whether nobody here can say if a worker has ended."""
+    if worker is None or is_gone(worker):
+        return False
+    here = this_worker()
+    return any(worker.get(key, here[key]) != here[key] for key in ("host", "namespace"))
+
+
 @functools.cache  # asked for at every trial; a forked child has another number
 def _worker(pid: int) -> dict[str, Any]:
-    return {"host": _host(), "pid": pid, "started": _started(pid)}
+    return {
+        "host": _host(),
+        "machine": _machine(),
+        "namespace": _namespace(),
+        "container": _container(),
+        "pid": pid,
+        "started": _started(pid),
+    }
 
 
 @functools.cache  # the same as long as this process lives
@@ -43,6 +63,35 @@ def _host() -> str:
         return f"{socket.gethostname()}/{boot.read_text().strip()}"
     except OSError:
         return socket.gethostname()
+
+
+@functools.cache
+def _machine() -> str | None:
+    """The machine, whenever it was started; None where it has no name of its own."""
+    try:
+        identity = Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return None
+    return f"{socket.gethostname()}/{identity}" if identity else None
+
+
+@functools.cache
+def _namespace() -> str | None:
+    """Where numbers of processes are counted, as in a container; None where it cannot be known."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+
+
+@functools.cache
+def _container() -> str | None:
+    """The container, whenever it was started: where it has its name from; None outside of any."""
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    except OSError:
+        return None
+    return next((mount[3] for mount in mounts if mount[4] == "/etc/hostname"), None)
 
 
 def _exists(pid: int) -> bool:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 import gpbo
-from gpbo.errors import StorageCorruptError, StorageFullError, StudyError
+from gpbo.errors import (
+    StorageCorruptError,
+    StorageFullError,
+    StorageLockedError,
+    StudyError,
+)
 from gpbo.history import Event, History
 from gpbo.journal import load_journal
 from gpbo.storage import Storage
@@ -100,3 +105,57 @@ def test_a_header_that_makes_no_sense_is_refused() -> None:
     storage.create("odd", {"space": {"x": {"type": "florin"}}, "seed": 1, "direction": "up"})
     with pytest.raises(StorageCorruptError, match="header of study 'odd' makes no sense"):
         load_journal(storage, "odd")
+
+
+class Locked(MemoryStorage):
+    """A storage that cannot be reached at all while `locked` is set."""
+
+    locked = False
+
+    def transact(self, study: str, after: int, decide: Any) -> list[Event]:
+        if self.locked:
+            raise StorageLockedError("somebody else is writing")
+        return super().transact(study, after, decide)
+
+
+def test_a_result_is_kept_where_the_storage_fails_before_anything_is_decided() -> None:
+    storage = Locked()
+    opt = study(storage)
+    first, second = opt.ask(2)
+    storage.locked = True
+    with pytest.raises(StorageLockedError):
+        opt.tell(first, 1.0)
+    with pytest.raises(StorageLockedError):
+        opt.tell(second, 2.0)  # and the first is not forgotten over it
+    with pytest.raises(StorageLockedError):
+        opt.ask()
+    assert len(opt.pending) == 2  # who reads does not fail for what waits
+    storage.locked = False
+    opt.ask()
+    assert [(t.state, t.value) for t in opt.trials][:2] == [("complete", 1.0), ("complete", 2.0)]
+    assert opt.best_value == 1.0
+
+
+def test_a_kept_result_of_no_trial_or_that_somebody_told_since_is_dropped() -> None:
+    storage = Locked()
+    opt, other = study(storage), study(storage)
+    trial = opt.ask()
+    storage.locked = True
+    for number in (trial.number, 99):
+        with pytest.raises(StorageLockedError):
+            opt.tell(number, 1.0)
+    storage.locked = False
+    other.tell(trial.number, 2.0)
+    assert opt.best_value == 2.0
+    opt.ask()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [([True, "a"], [1, "a"]), ([1, 2], [1.0, 2.0]), (5, 5.0), (0, False)]
+)
+def test_a_space_whose_values_have_another_type_is_another_space(old: Any, new: Any) -> None:
+    storage = MemoryStorage()
+    gpbo.Optimizer({"v": old, "x": gpbo.Float(0, 1)}, storage=storage)
+    with pytest.raises(StudyError, match="'v' was"):
+        gpbo.Optimizer({"v": new, "x": gpbo.Float(0, 1)}, storage=storage)
+    gpbo.Optimizer({"x": gpbo.Float(0.0, 1.0), "v": old}, storage=storage)

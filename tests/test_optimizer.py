@@ -154,6 +154,33 @@ def test_amend_corrects_a_value_and_the_best_with_it() -> None:
         opt.amend(2, 1.0)
 
 
+def test_amend_keeps_the_noise_unless_another_is_given_and_the_time() -> None:
+    opt = study()
+    opt.tell(opt.ask(), 0.1, noise=0.3)
+    told = opt.trial(0)
+    opt.amend(0, 0.2)
+    assert (opt.trial(0).noise, opt.trial(0).finished) == (0.3, told.finished)
+    opt.amend(0, 0.2, noise=0.0)
+    assert opt.trial(0).noise == 0.0
+    opt.amend(0, failed=True)
+    assert opt.trial(0).noise is None
+
+
+def test_add_refuses_values_without_an_order_and_params_that_are_none() -> None:
+    opt, rows = study(), [{"x": 0.1, "k": 1}, {"x": 0.2, "k": 1}]
+    for params, values in (
+        (rows, {1.0, 2.0}),
+        (rows, {"a": 1.0, "b": 2.0}),
+        (rows, np.array(1.0)),
+        (iter(rows), [1.0, 2.0]),
+        (3, 1.0),
+    ):
+        with pytest.raises(TypeError, match="add: n"):
+            opt.add(params, values)
+    opt.add(rows, [1.0, 2.0], noise=np.array(0.1))
+    assert [trial.noise for trial in opt.trials] == [0.1, 0.1]
+
+
 def test_a_released_trial_is_handed_out_again_under_its_number() -> None:
     opt = study()
     first, second = opt.ask(2)

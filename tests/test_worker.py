@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gpbo
 from gpbo.worker import is_gone, this_worker
 
@@ -60,3 +62,30 @@ def test_a_trial_that_is_kept_waits_for_its_tell(tmp_path: Path) -> None:
     assert trial is not None
     assert trial.number == number + 1
     assert opt.tell(number, 0.5)
+
+
+def test_who_worked_before_this_machine_was_started_again_is_gone() -> None:
+    here = this_worker()
+    before = {**here, "host": "same name/another boot"}
+    assert is_gone(before) == (here["machine"] is not None)
+    assert not is_gone({**before, "machine": "same name/another installation"})
+    assert not is_gone({**before, "machine": None})
+
+
+def test_a_process_counted_in_another_namespace_is_gone_only_with_this_container(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = {**this_worker(), "namespace": "pid:[1]", "pid": 2**22 + 1}
+    assert not is_gone({**elsewhere, "container": None})
+    assert not is_gone({**elsewhere, "container": "/containers/a/hostname"})
+    monkeypatch.setattr("gpbo.worker._container", lambda: "/containers/a/hostname")
+    assert is_gone({**elsewhere, "container": "/containers/a/hostname"})
+    assert not is_gone({**elsewhere, "container": "/containers/b/hostname"})
+
+
+def test_a_record_of_an_earlier_version_is_read_as_before() -> None:
+    here = this_worker()
+    old = {key: here[key] for key in ("host", "pid", "started")}
+    assert not is_gone(old)
+    assert is_gone({**old, "started": "1"})
+    assert not is_gone({**old, "host": "same name/another boot"})

@@ -50,8 +50,8 @@ class Command:
     def __init__(self, words: Sequence[str], space: Space) -> None:
         self._words = tuple(words)
         self._names = names_of(space)
-        variables = variable_names(name.upper() for name in self._names)
-        self._variables = {name: PREFIX + variables[name.upper()] for name in self._names}
+        variables = variable_names(self._names, upper=True)
+        self._variables = {name: PREFIX + variable for name, variable in variables.items()}
         placed = [name for text in words for name in PLACEHOLDER.findall(text)]
         self._filled = any(name in self._names for name in placed)
         self.suspects = _suspects(placed, self._names)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
 import os
 import platform
 import sqlite3
@@ -19,6 +21,7 @@ from gpbo.errors import GpboError, StorageCorruptError
 from gpbo.journal import load_journal
 from gpbo.storage import Storage
 from gpbo.storage.sqlite_file import WAL_IS_SAFE_SINCE
+from gpbo.worker import is_elsewhere
 
 RESTORE = "restore the file from a backup, or go on in a new one; sound studies stay usable"
 ALLOW = "make the file usable for you as the message says, then look again"
@@ -77,7 +80,7 @@ def _versions(found: Findings) -> dict[str, str | None]:
 def _import_torch(found: Findings) -> Any:
     """The module torch, None where it cannot be imported; gpytorch is tried with it."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # what they have to say about themselves
             torch = importlib.import_module("torch")
             importlib.import_module("gpytorch")
@@ -173,6 +176,11 @@ def _study(storage: Storage, name: str, found: Findings) -> dict[str, Any]:
         found.note(f"study {name!r}: {len(waiting)} trials wait for their tell and belong to no "
                    f"process, such as trial {waiting[0]}. To give one up: gpbo tell FILE NUMBER "
                    "--failed, or --release")  # fmt: skip
+    unseen = [number for number, owner in history.owners.items() if is_elsewhere(owner)]
+    if unseen:
+        found.note(f"study {name!r}: {len(unseen)} trials belong to processes on other machines or "
+                   f"in other containers, such as trial {unseen[0]}. If those have ended, give "
+                   "them back: gpbo tell FILE NUMBER --release")  # fmt: skip
     return {**record, "ok": True, "events": events, "trials": len(history)}
 
 

@@ -80,8 +80,10 @@ def _wrong_tell(args: argparse.Namespace) -> str:
         return "give exactly one of VALUE, --failed and --release"
     if args.error is not None and not args.failed:
         return "--error goes with --failed"
-    if args.value is None and (args.noise is not None or args.amend):
-        return "--noise and --amend go with a VALUE"
+    if args.noise is not None and args.value is None:
+        return "--noise goes with a VALUE"
+    if args.amend and args.release:
+        return "--amend goes with a VALUE or --failed"
     return ""
 
 

@@ -14,6 +14,11 @@ from gpbo.space import Params, Value
 from gpbo.trial import Trial
 
 PREFIX = "GPBO_PARAM_"
+# Variables that a shell sets itself, or that change what it and its programs do; and the trial's.
+TAKEN = frozenset([
+    "_", "BASH_ENV", "ENV", "EUID", "GPBO_TRIAL", "HOME", "IFS", "LD_LIBRARY_PATH", "LD_PRELOAD",
+    "OPTIND", "PATH", "PPID", "PS4", "PWD", "SHELL", "SHELLOPTS", "UID",
+])  # fmt: skip
 DECIMALS = range(-15, 21)  # powers of ten that are written without an exponent
 
 
@@ -64,12 +69,27 @@ def as_arguments(params: Params) -> list[str]:
 
 def as_assignments(params: Params, names: Sequence[str]) -> str:
     """name=value for each of the names, quoted for a shell; empty where it is not in the params."""
-    variables = variable_names(names)
+    variables = shell_variables(names)
     values = {name: word(params[name]) if name in params else "" for name in names}
     return " ".join(f"{variables[name]}={shlex.quote(values[name])}" for name in names)
 
 
-def variable_names(names: Iterable[str]) -> dict[str, str]:
+def shell_variables(names: Iterable[str]) -> dict[str, str]:
+    """As `variable_names`, for variables that a shell shall set.
+
+    Raises   SpaceError  also if one of them has a meaning to the shell, or to gpbo
+    """
+    variables = variable_names(names)
+    for name, variable in variables.items():
+        if variable in TAKEN:
+            raise SpaceError(
+                f"{name!r} becomes the variable {variable!r}, which has another meaning; "
+                "rename it, or choose another format"
+            )
+    return variables
+
+
+def variable_names(names: Iterable[str], *, upper: bool = False) -> dict[str, str]:
     """For each name a variable that a shell can have: anything but letters and digits becomes _.
 
     Raises   SpaceError  if two names become the same
@@ -77,7 +97,8 @@ def variable_names(names: Iterable[str]) -> dict[str, str]:
     variables: dict[str, str] = {}
     owners: dict[str, str] = {}
     for name in names:
-        variable = re.sub(r"[^A-Za-z0-9_]|^(?=[0-9])", "_", name)
+        wanted = name.upper() if upper else name
+        variable = re.sub(r"[^A-Za-z0-9_]|^(?=[0-9])", "_", wanted)
         if variable in owners:
             raise SpaceError(
                 f"{owners[variable]!r} and {name!r} become the same variable {variable!r}; "

@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from gpbo.cli.study import names_of, open_study, set_up
-from gpbo.cli.text import as_table, one_line, print_json, print_params, variable_names
-from gpbo.errors import TrialStateError
+from gpbo.cli.text import as_table, one_line, print_json, print_params, shell_variables
+from gpbo.errors import GpboError, TrialStateError
 from gpbo.optimizer import Optimizer
 from gpbo.trial import Trial
 
@@ -22,14 +22,24 @@ def ask(args: argparse.Namespace) -> int:
     setup = set_up(args)
     names = names_of(setup.space)
     if args.format == "shell":
-        variable_names(names)  # refused before a trial is handed out that could not be printed
+        shell_variables(names)  # refused before a trial is handed out that could not be printed
+    if sys.stdout is None:
+        raise GpboError("ask: stdout is closed, so nobody would learn of the trial")
     opt = Optimizer.from_journal(setup.journal(), setup.strategy)
     trials = opt.ask(args.n)
-    for trial in trials:
-        if args.format == "text":
-            print(f"trial {trial.number}\n{as_table(trial.params)}")
-        else:
-            print_params(args.format, trial.params, names, trial.number)
+    try:
+        for trial in trials:
+            if args.format == "text":
+                print(f"trial {trial.number}\n{as_table(trial.params)}")
+            else:
+                print_params(args.format, trial.params, names, trial.number)
+        sys.stdout.flush()
+    except (OSError, UnicodeEncodeError) as error:
+        for trial in trials:
+            opt.release(trial)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise GpboError(f"ask: the trial cannot be printed and was given back: {error}") from error
     if not trials:
         print(f"gpbo: nothing is left to ask: {_why_nothing(opt)}", file=sys.stderr)
         return NOTHING_LEFT
@@ -53,6 +63,8 @@ def tell(args: argparse.Namespace) -> int:
     recorded = True
     if args.release:
         opt.release(args.number)
+    elif args.amend and args.failed:
+        opt.amend(args.number, failed=True, error=args.error)
     elif args.amend:
         opt.amend(args.number, args.value, noise=args.noise)
     else:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+import numpy as np
+
 from gpbo.check import whole
 from gpbo.errors import (
     NoResultsError,
@@ -247,7 +249,7 @@ def _loop(opt: Optimizer, evaluate: Evaluate, limits: Limits, bar: Progress) -> 
             )
         told = opt.trial(trial.number)
         answers = [callback(opt, told) for callback in limits.callbacks]
-        if True in answers:
+        if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
             bar.show(opt, finished + 1)
             return "callback"
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from gpbo.acquisition.base import Acquisition
 from gpbo.acquisition.improvement import Goal, improvement
 from gpbo.acquisition.montecarlo import normal_base_samples
+from gpbo.check import whole
 from gpbo.errors import GpboError
 from gpbo.history import History
 from gpbo.maximizer import Settings, Situation, best_known, candidates, propose
@@ -66,7 +67,7 @@ class Bayes(Strategy):
             one for d, the number of encoded columns; None: a Gaussian process
 
     Raises   DeviceError  if the device does not exist
-             TypeError    if the surrogate is none
+             TypeError, ValueError  if the surrogate is none, or start or budget no whole number
     """
 
     device: str = "auto"
@@ -76,6 +77,10 @@ class Bayes(Strategy):
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        if self.start is not None:
+            whole("Bayes start", self.start, 1)
+        if self.budget is not None:
+            whole("Bayes budget", self.budget, 0)
         object.__setattr__(self, "surrogate", _surrogate(self.surrogate))
 
     @property

@@ -78,7 +78,7 @@ def test_params_go_into_the_environment_and_none_is_left_from_outside(
 
 def test_names_that_would_become_one_variable_are_refused() -> None:
     space = gpbo.Space({"lr": [1, 2], "LR": [1, 2]})
-    with pytest.raises(gpbo.errors.SpaceError, match="become the same variable 'LR'"):
+    with pytest.raises(gpbo.errors.SpaceError, match="'lr' and 'LR' become the same"):
         Command(["true"], space)
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,17 @@ def test_names_that_no_shell_can_have_become_some_that_it_can(gpbo: Gpbo, folder
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["GPBO_TRIAL", "PATH", "é"])
+def test_names_that_mean_something_else_to_a_shell_are_refused(
+    name: str, gpbo: Gpbo, folder: Path
+) -> None:
+    (folder / "taken.json").write_text(json.dumps({name: [1, 2]}))
+    said = gpbo("ask taken.db --space taken.json --strategy random --format shell")
+    assert said.code == 1
+    assert "which has another meaning" in said.err
+    assert not (folder / "taken.db").exists()
+
+
 def test_names_that_would_become_one_are_refused_before_a_trial_is_asked(
     gpbo: Gpbo, folder: Path
 ) -> None:
@@ -192,6 +204,21 @@ def test_the_same_told_twice_is_no_error_and_something_else_needs_amend(study: G
     assert study("tell study.db 0 0.7 --amend --noise 0.1").code == 0
     (trial,) = trials(study)
     assert (trial["value"], trial["noise"]) == (0.7, 0.1)
+
+
+def test_a_value_can_be_amended_to_a_failure(study: Gpbo) -> None:
+    said = study("tell study.db 0 --failed --error 'wrong data' --amend")
+    assert (said.code, said.out) == (0, "trial 0: failed (wrong data)\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_trial_that_cannot_be_printed_is_given_back(study: Gpbo, folder: Path) -> None:
+    command = [sys.executable, "-m", "gpbo.cli", "ask", "study.db", "--json"]
+    with open("/dev/full", "w") as full:
+        said = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert said.returncode == 1
+    assert "was given back" in said.stderr
+    assert study("ask study.db --json").json["number"] == 1
 
 
 def test_released_is_handed_out_again(study: Gpbo) -> None:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gpbo
@@ -113,6 +114,12 @@ def test_an_exhausted_space_ends_the_run() -> None:
 def test_timeout_starts_no_further_trial() -> None:
     assert run(square, None, timeout=0).trials == []
     assert run(square, None, timeout=0).stopped == "timeout"
+
+
+def test_only_true_of_a_callback_stops() -> None:
+    answers = [1, 1.0, "yes", np.array([1, 2]), np.True_]
+    result = run(square, 10, callbacks=[lambda opt, trial: answers[trial.number]])
+    assert (result.stopped, len(result.trials)) == ("callback", 5)
 
 
 def test_a_callback_sees_every_trial_and_can_stop() -> None:
