@@ -59,7 +59,7 @@ def read_result(told: Any, direction: Direction, *, on_nan: str = "fail") -> Tol
     if on_nan == "raise":
         raise ObservationError(explain("value", "not finite", value))
     message = f"value: {value!r} is recorded as a failed trial"
-    warnings.warn(message, NonFiniteObjectiveWarning, stacklevel=4)
+    warnings.warn(message, NonFiniteObjectiveWarning, stacklevel=5)
     return Told(None, "nan" if math.isnan(value) else "inf")
 
 

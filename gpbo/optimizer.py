@@ -429,11 +429,11 @@ class Optimizer:
         history = self._journal.history
         if isinstance(trial, Trial):
             if trial.study_id != history.study_id:
-                other = repr(trial.study)
+                other = f"study {trial.study!r}"
                 if trial.study == self.study:
-                    other = "another one of that name"
+                    other = "another study of that name"
                 raise UnknownTrialError(
-                    f"trial {trial.number} belongs to study {other}, not to this study "
+                    f"trial {trial.number} belongs to {other}, not to this study "
                     f"{self.study!r} in {self._journal.storage.location}"
                 )
             return trial.number
