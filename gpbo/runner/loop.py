@@ -39,7 +39,8 @@ class Result:
     """What a run found, as it stood at its end.
 
     `stopped` says why it ended: "n_trials", "timeout", "exhausted" (no point is left), "callback"
-    or "interrupted" (Ctrl-C). `optimizer` goes on with the study; a pickled Result is without it.
+    or "interrupted" (Ctrl-C). `optimizer` goes on with the study; a pickled Result is without it,
+    and recommends what was to be recommended when it was pickled.
     """
 
     trials: list[Trial]
@@ -48,6 +49,7 @@ class Result:
     study: str
     optimizer: Optimizer | None
     _best: Trial | None
+    _recommended: Params | None = None  # where there is no optimizer to ask
 
     @property
     def best(self) -> Trial:
@@ -74,10 +76,13 @@ class Result:
 
         Raises   NoResultsError  if nothing is complete
         """
-        return self.best_params if self.optimizer is None else self.optimizer.recommend()
+        if self.optimizer is not None:
+            return self.optimizer.recommend()
+        return self.best_params if self._recommended is None else dict(self._recommended)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "optimizer": None}
+        recommended = None if self._best is None else self.recommend()
+        return {**self.__dict__, "optimizer": None, "_recommended": recommended}
 
     def __repr__(self) -> str:
         found = "best_value=None"
