@@ -48,7 +48,7 @@ class Journal:
         self.resumed = False
         self.turns = 0  # how many events changed what is to be proposed next
         self._seen = 0
-        self._kept: list[Event] = []
+        self._kept: dict[int, Event] = {}  # results by trial that could not be written yet
         self.sync()
 
     def sync(self) -> None:
@@ -64,14 +64,14 @@ class Journal:
         """Write the events that `decide` returns on the newest history; durable on return.
 
         `decide` must be quick, and may raise: then nothing is written. The `result` that it writes,
-        if any, is kept where the storage fails, and written by the next call.
+        if any, is kept where the storage fails, and written by the next call: of a trial the first.
         """
         try:
             self._save_kept()
             return self._write(decide)
         except StorageError:
             if result is not None:
-                self._kept.append(result)
+                self._kept.setdefault(result["trial"], result)
             raise
 
     def _write(self, decide: Callable[[], list[Event]]) -> list[Event]:
@@ -90,8 +90,8 @@ class Journal:
     def _save_kept(self) -> None:
         """Write the results that could not be written before, unless somebody told them since."""
         if self._kept:
-            self._write(lambda: [event for event in self._kept if self._awaits(event["trial"])])
-            self._kept = []
+            self._write(lambda: [e for number, e in self._kept.items() if self._awaits(number)])
+            self._kept = {}
 
     def _awaits(self, number: int) -> bool:
         trials = self.history.trials

@@ -128,12 +128,16 @@ def test_a_result_is_kept_where_the_storage_fails_before_anything_is_decided() -
     with pytest.raises(StorageLockedError):
         opt.tell(second, 2.0)  # and the first is not forgotten over it
     with pytest.raises(StorageLockedError):
+        opt.tell(first, 1.0)  # nor written twice
+    with pytest.raises(StorageLockedError):
         opt.ask()
     assert len(opt.pending) == 2  # who reads does not fail for what waits
     storage.locked = False
     opt.ask()
     assert [(t.state, t.value) for t in opt.trials][:2] == [("complete", 1.0), ("complete", 2.0)]
     assert opt.best_value == 1.0
+    events = storage.read(opt.study)
+    assert [e["trial"] for e in events if e["event"] == "complete"] == [0, 1]
 
 
 def test_a_kept_result_of_no_trial_or_that_somebody_told_since_is_dropped() -> None:

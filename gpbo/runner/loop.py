@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from gpbo.check import whole
 from gpbo.errors import (
+    GpboError,
     NoResultsError,
     ObservationError,
     TooManyFailuresError,
@@ -81,7 +83,9 @@ class Result:
         return self.best_params if self._recommended is None else dict(self._recommended)
 
     def __getstate__(self) -> dict[str, Any]:
-        recommended = None if self._best is None else self.recommend()
+        recommended = None
+        with suppress(GpboError):  # nothing is complete, or the study's file is gone
+            recommended = self.recommend()
         return {**self.__dict__, "optimizer": None, "_recommended": recommended}
 
     def __repr__(self) -> str:

@@ -181,7 +181,7 @@ class Bayes(Strategy):
         exact = belief.noise < EXACT
         ways = 1 if exact else BASE_SAMPLES
         samples = normal_base_samples(ways, beside, rng, belief.tried.device)
-        if exact:
+        if exact:  # one is drawn all the same, so that rng goes on alike
             samples = torch.zeros_like(samples)
 
         def acquisition(pending: Tensor) -> Acquisition:

@@ -192,7 +192,8 @@ class Parzen:
 def widths(rows: Array, joint: bool) -> Array:
     """The widths of the kernels: for each coordinate the distance to its farther neighbor.
 
-    The outermost have one neighbor; one alone counts the ends of the range as neighbors.
+    The outermost have one neighbor; one alone counts the ends of the range as neighbors. `joint` as
+    in Parzen.
 
     Shapes   rows (n, p) -> (n, p), nan where inactive
     Source   Bergstra et al. 2011, section 4.2; the least width, where not joint: hyperopt and

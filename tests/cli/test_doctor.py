@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sqlite3
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+import gpbo as package
 from gpbo.cli import doctor
+from gpbo.cli.study import read_space
 from tests.cli.conftest import Gpbo
 
 
@@ -42,6 +45,31 @@ def test_trials_that_wait_for_ever_are_a_note(study: Gpbo) -> None:
     assert said.code == 0
     assert any("2 trials wait for their tell" in note for note in said.json["notes"])
     assert "note      study 'default': 2 trials wait" in study("doctor study.db").out
+
+
+def test_trials_of_processes_elsewhere_are_a_note(
+    study: Gpbo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {"host": "elsewhere", "pid": 1, "started": "1"}
+    monkeypatch.setattr("gpbo.dispatch.this_worker", lambda: elsewhere)
+    opt = package.Optimizer(read_space("space.json"), storage="study.db", strategy="random")
+    opt.ask()
+    notes = study("doctor study.db --json").json["notes"]
+    assert any("1 trials belong to processes on other machines" in note for note in notes)
+
+
+def test_what_imports_print_does_not_spoil_the_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_module = importlib.import_module
+
+    def loud(name: str) -> Any:
+        print("a warning of", name)
+        return import_module(name)
+
+    monkeypatch.setattr(doctor.importlib, "import_module", loud)
+    assert doctor._import_torch(doctor.Findings()) is not None
+    assert capsys.readouterr().out == ""
 
 
 def test_reference_code_that_is_forced_is_a_note(

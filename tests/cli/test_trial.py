@@ -313,3 +313,11 @@ def test_a_whole_study_from_sh(gpbo: Gpbo, folder: Path, shell: Shell) -> None:
     failed = [row for row in rows if row["state"] == "failed"]
     assert {row["error"] for row in failed} == {"k is 2"}
     assert [row["params.k"] for row in rows if row["params.z"] == "off"] == [""] * 3
+
+
+def test_with_stdout_closed_no_trial_is_asked(study: Gpbo) -> None:
+    command = [sys.executable, "-m", "gpbo.cli", "ask", "study.db"]
+    shell = ["sh", "-c", shlex.join(command) + " >&-"]
+    said = subprocess.run(shell, stderr=subprocess.PIPE, text=True)
+    assert (said.returncode, "stdout is closed" in said.stderr) == (1, True)
+    assert len(trials(study)) == 1

@@ -133,6 +133,12 @@ def test_a_pickled_result_recommends_what_the_study_did_and_not_the_luckiest_dra
     raise AssertionError("the luckiest draw was always the best one")
 
 
+def test_a_result_can_be_pickled_when_its_file_is_gone(tmp_path: Path) -> None:
+    result = run(square, 3, storage=tmp_path / "runs.db")
+    (tmp_path / "runs.db").rename(tmp_path / "elsewhere.db")
+    assert pickle.loads(pickle.dumps(result)).recommend() == result.best_params
+
+
 def test_only_true_of_a_callback_stops() -> None:
     answers = [1, 1.0, "yes", np.array([1, 2]), np.True_]
     result = run(square, 10, callbacks=[lambda opt, trial: answers[trial.number]])

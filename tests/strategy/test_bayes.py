@@ -421,3 +421,9 @@ def test_the_callers_number_of_threads_is_left_alone() -> None:
     before = torch.get_num_threads()
     told(6).ask()
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("wrong", [{"start": "a"}, {"start": 0}, {"start": 1.5}, {"budget": -1}])
+def test_settings_that_are_no_numbers_of_trials_are_refused(wrong):
+    with pytest.raises((TypeError, ValueError), match=r"Bayes (start|budget)"):
+        Bayes(**wrong)

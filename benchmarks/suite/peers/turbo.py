@@ -27,7 +27,8 @@ class Turbo(Peer):
     has collapsed. A failed trial is told as the worst value so far: TuRBO knows no failures.
     Categories are one-hot, proposals are rounded.
 
-    Source   Eriksson et al. 2019, arXiv:1910.01935, section 2 and supplement
+    Source   Eriksson et al. 2019, arXiv:1910.01935, section 2 and supplement; settings as in the
+             authors' implementation
     """
 
     name, package = "turbo", "gpytorch"
@@ -46,7 +47,7 @@ class Turbo(Peer):
 
     def tell(self, params: Params, value: float | None) -> None:
         told = self._worst.value(value)
-        if not self._start and len(self._y) >= 2 * self._cube.d:
+        if len(self._y) >= 2 * self._cube.d:
             self._resize(told)
         self._x.append(self._cube.point(params))
         self._y.append(told)
