@@ -3,8 +3,9 @@
 //
 // r2: squared distance after dividing by the lengthscales, >= 0. r2, not r, keeps the slope finite
 // at 0; where it is infinite all the same (Matern 1/2), it counts as 0 there.
-// A new kernel is one struct, its name in gpbo.h and a line in for_kernel. What a caller does not
-// use of the three results is not computed.
+// Each has two steps, since the host takes the first, with the square root in it, ahead:
+// `argument` of r2, then the results `at` it. What a caller does not use of these is not computed.
+// A new kernel is one struct, its name in gpbo.h and a line in for_kernel.
 #pragma once
 
 #include "include/gpbo.h"
@@ -15,8 +16,11 @@ namespace GPBO_ISA {
 
 struct Matern52 {
   template <typename T, typename V>
-  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
-    const V s = root(T(5) * at_most(r2, T(kFar)));
+  static GPBO_HD V argument(V r2, T) {
+    return root(T(5) * at_most(r2, T(kFar)));
+  }
+  template <typename T, typename V>
+  static GPBO_HD void at(V s, T, V& value, V& slope, V& by_shape) {
     const V decay = exp_minus(s);
     value = multiply_add(multiply_add(s, T(1.0 / 3.0), T(1)), s, T(1)) * decay;
     slope = T(-5.0 / 6.0) * (T(1) + s) * decay;
@@ -26,8 +30,11 @@ struct Matern52 {
 
 struct Matern32 {
   template <typename T, typename V>
-  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
-    const V s = root(T(3) * at_most(r2, T(kFar)));
+  static GPBO_HD V argument(V r2, T) {
+    return root(T(3) * at_most(r2, T(kFar)));
+  }
+  template <typename T, typename V>
+  static GPBO_HD void at(V s, T, V& value, V& slope, V& by_shape) {
     const V decay = exp_minus(s);
     value = (T(1) + s) * decay;
     slope = T(-1.5) * decay;
@@ -37,8 +44,11 @@ struct Matern32 {
 
 struct Matern12 {
   template <typename T, typename V>
-  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
-    const V r = root(at_most(r2, T(kFar)));
+  static GPBO_HD V argument(V r2, T) {
+    return root(at_most(r2, T(kFar)));
+  }
+  template <typename T, typename V>
+  static GPBO_HD void at(V r, T, V& value, V& slope, V& by_shape) {
     value = exp_minus(r);
     slope = over(T(-0.5) * value, r);
     by_shape = V(T(0));
@@ -47,8 +57,12 @@ struct Matern12 {
 
 struct Rbf {
   template <typename T, typename V>
-  static GPBO_HD void at(V r2, T, V& value, V& slope, V& by_shape) {
-    value = exp_minus(T(0.5) * at_most(r2, T(kFar)));
+  static GPBO_HD V argument(V r2, T) {
+    return T(0.5) * at_most(r2, T(kFar));
+  }
+  template <typename T, typename V>
+  static GPBO_HD void at(V s, T, V& value, V& slope, V& by_shape) {
+    value = exp_minus(s);
     slope = T(-0.5) * value;
     by_shape = V(T(0));
   }
@@ -56,8 +70,11 @@ struct Rbf {
 
 struct RationalQuadratic {
   template <typename T, typename V>
-  static GPBO_HD void at(V r2, T alpha, V& value, V& slope, V& by_shape) {
-    const V u = at_most(at_most(r2, kFarthest<T>) * (T(0.5) / alpha), kFarthest<T>);
+  static GPBO_HD V argument(V r2, T alpha) {
+    return at_most(at_most(r2, kFarthest<T>) * (T(0.5) / alpha), kFarthest<T>);
+  }
+  template <typename T, typename V>
+  static GPBO_HD void at(V u, T alpha, V& value, V& slope, V& by_shape) {
     const V l = log1p_positive(u);
     const V shrink = V(T(1)) / (T(1) + u);
     value = exp_minus(alpha * l);

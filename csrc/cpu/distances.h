@@ -8,7 +8,7 @@ namespace gpbo {
 namespace GPBO_ISA {
 
 // Rows of a block, and registers of a row: eight sums in flight, with few loads for each.
-constexpr int kRows = GPBO_BYTES >= 64 ? 8 : 4;
+constexpr int kRows = kManyRegisters ? 8 : 4;
 constexpr int kRegisters = 8 / kRows;
 
 template <typename T>

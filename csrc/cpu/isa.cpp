@@ -3,6 +3,7 @@
 
 #include "../formula.h"
 #include "distances.h"
+#include "evaluate.h"
 #include "functions.h"
 #include "inverse.h"
 #include "multiply.h"
@@ -16,26 +17,6 @@
 namespace gpbo {
 namespace GPBO_ISA {
 namespace {
-
-template <bool kScaled, typename Kernel, typename T>
-void evaluate(const T* r2, int64_t count, T shape, T scale, T* value, T* slope, T* by_shape) {
-  for (int64_t p = 0; p < count; p += Lanes<T>::kCount) {
-    Lanes<T> v, s, e;
-    Kernel::at(load_lanes(r2 + p), shape, v, s, e);
-    if (value) store_lanes(value + p, kScaled ? scale * v : v);
-    if (slope) store_lanes(slope + p, s);
-    if (by_shape) store_lanes(by_shape + p, e);
-  }
-}
-
-// What is called most, without what it does not need.
-template <typename Kernel, typename T>
-void evaluate_any(const T* r2, int64_t count, T shape, T scale, T* value, T* slope, T* by_shape) {
-  if (value && !slope && !by_shape && scale == T(1))
-    evaluate<false, Kernel, T>(r2, count, shape, scale, value, nullptr, nullptr);
-  else
-    evaluate<true, Kernel, T>(r2, count, shape, scale, value, slope, by_shape);
-}
 
 template <typename T>
 void pull(const T* a, const T* b, const T* w, int rows, int stride, int64_t d, T* out) {
@@ -95,26 +76,25 @@ void exp_of(const T* x, int64_t count, T* result) {
 }
 
 template <typename T>
-constexpr Loops<T> kLoops = {
-    GPBO_NAME,
-    kWidth<T>,
-    {values<Matern52, T>, values<Matern32, T>, values<Matern12, T>, values<Rbf, T>,
-     values<RationalQuadratic, T>},
-    distances<T>,
-    {evaluate_any<Matern52, T>, evaluate_any<Matern32, T>, evaluate_any<Matern12, T>,
-     evaluate_any<Rbf, T>, evaluate_any<RationalQuadratic, T>},
-    put<T>,
-    put_turned<T>,
-    {contract<Matern52, T>, contract<Matern32, T>, contract<Matern12, T>, contract<Rbf, T>,
-     contract<RationalQuadratic, T>},
-    pull<T>,
-    gather<T>,
-    outer<T>,
-    multiply<T>,
-    add_turned<T>,
-    plus<T>,
-    invert<T>,
-    exp_of<T>};
+constexpr Loops<T> kLoops = {GPBO_NAME,
+                             kWidth<T>,
+                             {values<Matern52, T>, values<Matern32, T>, values<Matern12, T>,
+                              values<Rbf, T>, values<RationalQuadratic, T>},
+                             distances<T>,
+                             {evaluate<Matern52, T>, evaluate<Matern32, T>, evaluate<Matern12, T>,
+                              evaluate<Rbf, T>, evaluate<RationalQuadratic, T>},
+                             put<T>,
+                             put_turned<T>,
+                             {contract<Matern52, T>, contract<Matern32, T>, contract<Matern12, T>,
+                              contract<Rbf, T>, contract<RationalQuadratic, T>},
+                             pull<T>,
+                             gather<T>,
+                             outer<T>,
+                             multiply<T>,
+                             add_turned<T>,
+                             plus<T>,
+                             invert<T>,
+                             exp_of<T>};
 
 }  // namespace
 

@@ -16,6 +16,10 @@
 namespace gpbo {
 namespace GPBO_ISA {
 
+// Whether there are 32 registers, and estimates of square roots: a block of a tile stays in
+// registers then. Elsewhere a tile is done in passes over memory in the first cache.
+constexpr bool kManyRegisters = GPBO_BYTES >= 64;
+
 template <typename T>
 struct Numbers;
 
@@ -292,6 +296,11 @@ GPBO_HD Lanes<T> multiply_add(Lanes<T> a, Lanes<T> b, T c) {
 template <typename T>
 GPBO_HD Lanes<T> multiply_add(Lanes<T> a, T b, T c) {
   GPBO_EACH(e, fma(a.v[u], same(b), same(c)));
+}
+
+template <typename T>
+GPBO_HD T sum_of(Lanes<T> a) {
+  return sum_of<T>((a.v[0] + a.v[1]) + (a.v[2] + a.v[3]));
 }
 
 template <typename T>

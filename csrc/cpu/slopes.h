@@ -1,8 +1,9 @@
 // Weights of a tile's pairs, contracted with the derivatives of their kernel values.
 //
-// A tile is done in blocks of a few rows and registers, as in values.h: a block's squared
-// distances, values and slopes stay in registers. What its points are apart is taken again for the
-// sums over columns: kept in the first cache, the writes cost what they save.
+// As in values.h: with many registers in blocks of a few rows and registers, whose squared
+// distances, values and slopes stay in registers; with few in passes over a tile. What points are
+// apart is taken again for the sums over columns: kept in the first cache, the writes cost what
+// they save.
 #pragma once
 
 #include <algorithm>
@@ -43,7 +44,7 @@ GPBO_HD void contract_block(const Contraction<T>& t, int r, int c, Vec<T>& total
   for (int g = 0; g < N; g += kUnroll) {
     Lanes<T> x, value, slope, shape;
     for (int u = 0; u < kUnroll; ++u) x.v[u] = all[g + u];
-    Kernel::at(x, t.shape, value, slope, shape);
+    Kernel::at(Kernel::argument(x, t.shape), t.shape, value, slope, shape);
     for (int u = 0; u < kUnroll; ++u) {
       total = fma(w[g + u], value.v[u], total);
       by_shape = fma(w[g + u], shape.v[u], by_shape);
@@ -67,7 +68,7 @@ GPBO_HD void fetch_next(const Contraction<T>& t, int r, int c) {
 }
 
 template <typename Kernel, typename T>
-void contract(const Contraction<T>& t) {
+void contract_in_blocks(const Contraction<T>& t) {
   Vec<T> total{}, by_shape{};
   for (int r = 0; r < t.rows; r += kRows) {
     int c = 0;
@@ -79,6 +80,53 @@ void contract(const Contraction<T>& t) {
   }
   if (t.total) *t.total += sum_of<T>(total);
   if (t.by_shape) *t.by_shape += sum_of<T>(by_shape);
+}
+
+template <int R, int C, typename T>
+GPBO_HD void add_squares_of(const Contraction<T>& t, int r, int c) {
+  Vec<T> w[R * C];
+  for (int q = 0; q < R * C; ++q)
+    w[q] = load(t.weight + (r + q / C) * t.stride + c + q % C * kWidth<T>);
+  add_squares<R, C>(t.a + r, t.b + c, t.d, w, t.sums);
+}
+
+// The weights become weight * slope in the pass that sums them with the values.
+template <typename Kernel, typename T>
+void contract_in_passes(const Contraction<T>& t) {
+  constexpr int kCount = Lanes<T>::kCount;
+  static_assert(kStrip * kWidth<T> % kCount == 0, "whole Lanes");
+  alignas(64) T r2[kPairs + kPadding];
+  const int rows = (t.rows + kStrip - 1) / kStrip * kStrip, count = rows * t.stride;
+  distances(t.a, t.b, rows, t.stride, t.d, r2);
+  Lanes<T> total(T(0)), by_shape(T(0));
+  Lanes<T> now, next = Kernel::argument(load_lanes(r2), t.shape), value, slope, shape;
+  for (int p = 0; p < count; p += kCount) {
+    now = next;  // ahead, as in evaluate.h
+    next = Kernel::argument(load_lanes(r2 + (p + kCount < count ? p + kCount : p)), t.shape);
+    Kernel::at(now, t.shape, value, slope, shape);
+    const Lanes<T> w = load_lanes(t.weight + p);
+    total = multiply_add(w, value, total);
+    if (t.by_shape) by_shape = multiply_add(w, shape, by_shape);
+    store_lanes(t.weight + p, w * slope);
+  }
+  if (t.total) *t.total += sum_of(total);
+  if (t.by_shape) *t.by_shape += sum_of(by_shape);
+  for (int r = 0; t.sums && r < t.rows; r += kRows) {
+    int c = 0;
+    for (; c + kAcross<T> <= t.stride; c += kAcross<T>) {
+      fetch_next(t, r, c);
+      add_squares_of<kRows, kRegisters>(t, r, c);
+    }
+    if (c < t.stride) add_squares_of<kRows, 1>(t, r, c);
+  }
+}
+
+template <typename Kernel, typename T>
+void contract(const Contraction<T>& t) {
+  if constexpr (kManyRegisters)
+    contract_in_blocks<Kernel>(t);
+  else
+    contract_in_passes<Kernel>(t);
 }
 
 }  // namespace GPBO_ISA

@@ -57,7 +57,7 @@ struct Contraction {
   int rows, stride;
   int64_t d;
   T shape;
-  T* weight;              // rows x stride
+  T* weight;              // rows x stride; may change
   bool weighted = false;  // weight becomes weight * slope
   // What is added to, each NULL where it is not wanted: sum of w k(r2), of w times its derivative
   // by the shape, and sums[column][lane], those of w slope (a_column - b_column)^2.

@@ -1,13 +1,15 @@
-// Kernel values of a tile, from the points to where the matrix lies without a stop in memory.
+// Kernel values of a tile, from the points to where the matrix lies.
 //
-// A tile is done in blocks of a few rows and registers: their squared distances stay in registers,
-// become values there, and are written as they are and turned. So the writes of one block go on
-// while the next one is computed.
+// With many registers a tile is done in blocks of a few rows and registers: their squared distances
+// stay in registers, become values there, and are written as they are and turned, while the next
+// block is computed. With few, distances, formula and copies are passes over a tile in the first
+// cache: side by side in one loop, each would wait for the square roots of the other.
 #pragma once
 
 #include <algorithm>
 
 #include "distances.h"
+#include "evaluate.h"
 #include "functions.h"
 #include "put.h"
 #include "tile.h"
@@ -42,7 +44,7 @@ GPBO_HD void place(const Vec<T>* v, const Tile<T>& t, int r, int c, bool mirrore
 }
 
 template <bool kScaled, typename Kernel, typename T>
-void values_as(const Tile<T>& t) {
+void values_in_blocks(const Tile<T>& t) {
   constexpr int N = kRows * kRegisters;
   static_assert(N % kUnroll == 0, "whole Lanes");
   for (int c = 0; c < t.columns; c += kAcross<T>) {
@@ -53,7 +55,7 @@ void values_as(const Tile<T>& t) {
       for (int g = 0; g < N; g += kUnroll) {
         Lanes<T> r2, value, slope, by_shape;
         for (int u = 0; u < kUnroll; ++u) r2.v[u] = all[g + u];
-        Kernel::at(r2, t.shape, value, slope, by_shape);
+        Kernel::at(Kernel::argument(r2, t.shape), t.shape, value, slope, by_shape);
         for (int u = 0; u < kUnroll; ++u) all[g + u] = kScaled ? t.scale * value.v[u] : value.v[u];
       }
       // Blocks on the diagonal are their own mirror image.
@@ -62,9 +64,34 @@ void values_as(const Tile<T>& t) {
   }
 }
 
+// On the diagonal a strip of rows begins at its first value there, and a whole tile is one strip.
+template <typename Kernel, typename T>
+void values_in_passes(const Tile<T>& t) {
+  T* const none = nullptr;
+  alignas(64) T kept[kPairs + kPadding];
+  const int step = t.diagonal ? kStrip : kBlock;
+  for (int r = 0; r < t.rows; r += step) {
+    const int first = t.diagonal ? r : 0, rows = std::min(step, t.rows - r);
+    const int columns = t.columns - first;
+    const int stride = (columns + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
+    distances(t.a + r, t.b + first, rows, stride, t.d, kept);
+    evaluate<Kernel>(kept, rows * stride, t.shape, t.scale, kept, none, none);
+    put(kept, rows, columns, stride, t.streams, t.out + r * t.across + first, t.across);
+    const int own = t.diagonal ? rows : 0;  // its own mirror image
+    if (t.turned && own < columns)
+      put_turned(kept + own, rows, columns - own, stride, t.streams,
+                 t.turned + (first + own) * t.across + r, t.across);
+  }
+}
+
 template <typename Kernel, typename T>
 void values(const Tile<T>& t) {
-  t.scale == T(1) ? values_as<false, Kernel>(t) : values_as<true, Kernel>(t);
+  if constexpr (!kManyRegisters)
+    values_in_passes<Kernel>(t);
+  else if (t.scale == T(1))
+    values_in_blocks<false, Kernel>(t);
+  else
+    values_in_blocks<true, Kernel>(t);
 }
 
 }  // namespace GPBO_ISA

@@ -63,7 +63,8 @@ __global__ void __launch_bounds__(kThreads) pull(const Problem<T> p, const Sums<
           weight = kTurned ? s.at(batch, column, row, n, m) : s.at(batch, row, column, n, m);
           both = p.symmetric ? weight + s.at(batch, column, row, n, m) : weight;
         }
-        Kernel::at(r2[q], p.shape_of(batch), value, slope, shape);
+        Kernel::at(Kernel::argument(r2[q], p.shape_of(batch)), p.shape_of(batch), value, slope,
+                   shape);
         if (row < mine.count && column < others.count) {
           total += weight * value;
           by_shape += weight * shape;

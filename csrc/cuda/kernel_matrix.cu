@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kThreads)
     const T shape = p.shape_of(batch);
     const T scale = out.outputscale ? out.outputscale[batch * out.outputscale_batch] : T(1);
     for (int q = 0; q < kPerThread; ++q) {
-      Kernel::at(r2[q], shape, value[q], slope[q], by_shape[q]);
+      Kernel::at(Kernel::argument(r2[q], shape), shape, value[q], slope[q], by_shape[q]);
       value[q] *= scale;
       const int64_t row = i + threadIdx.y + q * kRowsOfThreads;
       if (out.diagonal && row == j + threadIdx.x && row < p.x1.count && row < p.x2.count)

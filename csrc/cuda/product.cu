@@ -28,8 +28,8 @@ __global__ void __launch_bounds__(kThreads) multiply(const Problem<T> p, const F
       __syncthreads();
       for (int q = 0; q < kPerThread; ++q) {
         T slope, by_shape;
-        Kernel::at(r2[q], p.shape_of(batch), tile[threadIdx.y + q * kRowsOfThreads][threadIdx.x],
-                   slope, by_shape);
+        Kernel::at(Kernel::argument(r2[q], p.shape_of(batch)), p.shape_of(batch),
+                   tile[threadIdx.y + q * kRowsOfThreads][threadIdx.x], slope, by_shape);
       }
       __syncthreads();
       const int64_t left = p.x2.count - j, most = left < kTile ? left : kTile;
