@@ -121,8 +121,9 @@ class Scores:
 
     def level(self) -> Scores:
         """These scores, of the peers with the most seeds of two thirds of their problems only,
-        without the kinds of problems that they have only some of, and of each problem only the
-        seeds that all of these have who can do it: so ranks and means are among equals.
+        without the kinds of problems that they have only some or fewer seeds of, and of each
+        problem only the seeds that all of these have who can do it: so ranks and means are among
+        equals.
         """
         seeds: dict[str, Counter[str]] = {}
         able: dict[str, set[str]] = {}
@@ -130,7 +131,7 @@ class Scores:
             for peer in found:
                 seeds.setdefault(peer, Counter())[problem] += 1
                 able.setdefault(problem, set()).add(peer)
-        usual = {peer: sorted(its.values())[len(its) // 3] for peer, its in seeds.items()}
+        usual = {peer: _usual(list(its.values())) for peer, its in seeds.items()}
         most = max(usual.values(), default=0)
         full = {peer for peer, count in usual.items() if count == most}
         partly = self._partly(full)
@@ -148,19 +149,21 @@ class Scores:
         )
 
     def _partly(self, peers: set[str]) -> set[tuple[str, str]]:
-        """Which peers were not run on all problems of a kind that one of them was run on, though
-        they can do it: (peer, kind).
+        """Which peers were not run on all of a kind's problems that they can do, or with fewer
+        seeds of two thirds of these than one of them: (peer, kind).
         """
-        known = {(row["peer"], row["problem"]) for row in [*self.rows, *self.errors]}
-        for peer, reasons in self.cannot.items():
-            known |= {(peer, problem) for names in reasons.values() for problem in names}
-        problems = {problem for (problem, _), found in self.curves.items() if peers & found.keys()}
-        return {
-            (peer, self.kinds[problem])
-            for problem in problems
-            for peer in peers
-            if (peer, problem) not in known
-        }
+        runs = Counter((row["peer"], row["problem"]) for row in [*self.rows, *self.errors])
+        most = {name: max(runs[peer, name] for peer in peers) for name in self.kinds}
+        found = set()
+        for peer in peers:
+            reasons = self.cannot.get(peer, {})
+            cannot = {name for names in reasons.values() for name in names}
+            for kind in self.present():
+                names = [n for n in most if self.kinds[n] == kind and most[n] and n not in cannot]
+                counts = [runs[peer, name] for name in names]
+                if names and (not all(counts) or _usual(counts) < _usual([most[n] for n in names])):
+                    found.add((peer, kind))
+        return found
 
     def _of(self, curves: dict[Pair, dict[str, Array]]) -> Scores:
         """The same rows, with fewer curves."""
@@ -240,6 +243,11 @@ def _typical(rows: Iterable[Row]) -> dict[Pair, float]:
             random[pair] = row["median"]
         others.setdefault(pair, []).append(row["median"])
     return {pair: max(values) for pair, values in others.items()} | random
+
+
+def _usual(counts: list[int]) -> int:
+    """What two thirds of them reach."""
+    return sorted(counts)[len(counts) // 3]
 
 
 def _at(budget: float) -> int:

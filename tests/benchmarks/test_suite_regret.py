@@ -98,15 +98,19 @@ def test_ranks_are_among_those_with_the_most_seeds() -> None:
     assert kinds.rows[0][:3] == ("synthetic", "4", "3")
 
 
-def test_who_was_run_on_some_problems_of_a_kind_only_is_left_out_there() -> None:
+def test_who_has_some_problems_or_seeds_of_a_kind_only_is_left_out_there() -> None:
     rows = [row(peer, 2.0, problem=p, seed=k) for peer in "ab" for p in "xy" for k in range(3)]
     rows += [row("a", 2.0, problem=p, seed=k, kind="noisy") for p in "vw" for k in range(3)]
     level = Scores([*rows, row("b", 3.0, problem="v", kind="noisy")]).level()
     assert set(level.curves) == {(p, k) for p in "xyvw" for k in range(3)}
     assert {p for (p, _), found in level.curves.items() if "b" in found} == {"x", "y"}
-    failed = {"problem": "w", "peer": "b", "seed": 0, "error": "ValueError: y"}
-    level = Scores([*rows, row("b", 3.0, problem="v", kind="noisy"), failed]).level()
+    failed = [{"problem": "w", "peer": "b", "seed": k, "error": "ValueError: y"} for k in range(3)]
+    seeds = [row("b", 3.0, problem="v", seed=k, kind="noisy") for k in range(3)]
+    level = Scores([*rows, *seeds, *failed]).level()
     assert "b" in level.curves["v", 0]  # it was run on all of them
+    level = Scores([*rows, seeds[0], failed[0]]).level()
+    assert len(level.curves) == 12  # all seeds of the others, since it has one
+    assert "b" not in level.curves["v", 0]
 
 
 def test_a_duel_counts_ties_half_and_tests_the_problems() -> None:
