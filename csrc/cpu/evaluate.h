@@ -7,19 +7,25 @@
 namespace gpbo {
 namespace GPBO_ISA {
 
+// What a formula is taken of, for the numbers from r2 + p on; beyond `count` for any.
+template <typename Kernel, typename T>
+GPBO_HD Lanes<T> argument_at(const T* r2, int64_t p, int64_t count, T shape) {
+  return Kernel::argument(load_lanes(r2 + (p < count ? p : 0)), shape);
+}
+
 // A square root keeps its pipe for 9 cycles and takes 20, so the next ones begin before these are
 // used; with AVX-512 it is arithmetic like the rest.
 template <bool kScaled, bool kSlopes, typename Kernel, typename T>
 void evaluate_as(const T* r2, int64_t count, T shape, T scale, T* value, T* slope, T* by_shape) {
   constexpr int64_t kCount = Lanes<T>::kCount;
   Lanes<T> now, next, v, s, e;
-  if (!kManyRegisters) next = Kernel::argument(load_lanes(r2), shape);
+  if (!kManyRegisters) next = argument_at<Kernel>(r2, 0, count, shape);
   for (int64_t p = 0; p < count; p += kCount) {
     if (kManyRegisters) {
-      now = Kernel::argument(load_lanes(r2 + p), shape);
+      now = argument_at<Kernel>(r2, p, count, shape);
     } else {
       now = next;
-      next = Kernel::argument(load_lanes(r2 + (p + kCount < count ? p + kCount : p)), shape);
+      next = argument_at<Kernel>(r2, p + kCount, count, shape);
     }
     Kernel::at(now, shape, v, s, e);
     if (value) store_lanes(value + p, kScaled ? scale * v : v);

@@ -10,7 +10,7 @@
 //
 // Steps come in groups: within a group a step changes only what the group's next steps read, all
 // else follows at the end for the whole group. So a matrix is read and written once for every
-// group. A small one stays in the first cache, and there a group is one step.
+// group. A small one stays in the caches, and there a group is a step or two.
 #pragma once
 
 #include "lanes.h"
@@ -21,19 +21,16 @@ namespace gpbo {
 namespace GPBO_ISA {
 
 // With AVX-512 groups of 128 pivots, not 32, save 8 % of a likelihood of 1000 points and 22 % of
-// one of 3000. With the smaller blocks of AVX2 steps of 32 pivots take twice the time to divide;
+// one of 3000. With the smaller blocks of AVX2 steps of 32 pivots take 1.8 times as long to divide;
 // groups of 32, not 16, save 3 % of an inverse of 200 points and 14 % of one of 1000, where 64 save
 // another 3 %.
-#if defined(__AVX512F__)
-constexpr int kUpdateRows = 8;
-inline int step_of(int64_t n) { return n < 400 ? kPanel : kStep; }
-inline int64_t group_of(int64_t n) { return n < 400 ? kPanel : kGroup; }
-#else
-constexpr int kUpdateRows = 4;
-constexpr int step_of(int64_t) { return kPanel; }
-inline int64_t group_of(int64_t n) { return n < 64 ? kPanel : n < 800 ? 2 * kPanel : 4 * kPanel; }
-#endif
+GPBO_HD int step_of(int64_t n) { return kManyRegisters && n >= 400 ? kStep : kPanel; }
+GPBO_HD int64_t group_of(int64_t n) {
+  if (kManyRegisters) return n < 400 ? kPanel : kGroup;
+  return n < 64 ? kPanel : n < 800 ? 2 * kPanel : 4 * kPanel;
+}
 
+constexpr int kUpdateRows = kManyRegisters ? 8 : 4;
 constexpr int64_t kChunk = 128;  // columns of the panel that a pass over the rows works on
 constexpr int kSolved = 8;       // rows of the panel that are solved for at once
 
@@ -55,9 +52,8 @@ struct Panel {
   }
 };
 
-// A step's pivots from k on and the factor of their block, u[c][b] = -L[b][c] but the inverse of
-// L[b][b] on the diagonal, where it is only ever divided by: nothing is left to change where it is
-// used.
+// A step's pivots from k on and the factor of their block as it is used: u[c][b] = -L[b][c], which
+// is only ever added, but the inverse of L[b][b] on the diagonal, which is only ever divided by.
 template <typename T>
 struct Step {
   Panel<T> panel;
@@ -202,7 +198,7 @@ inline void take_out(const System<T>& s, const Step<T>& g) {
 // Divides the step's rows by its factor.
 template <typename T>
 inline void divide(const System<T>& s, const Step<T>& g) {
-  constexpr int W = kWidth<T>, C = GPBO_BYTES >= 64 ? kColumns<T> / W : 1;
+  constexpr int W = kWidth<T>, C = kManyRegisters ? kColumns<T> / W : 1;
   for (int64_t j = 0; j < s.stride; j += C * W) {
     T* panel = g.at(0, j);
     for (int first = 0; first < g.size(); first += kSolved) {

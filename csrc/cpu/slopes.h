@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "distances.h"
+#include "evaluate.h"
 #include "functions.h"
 #include "tile.h"
 
@@ -99,10 +100,10 @@ void contract_in_passes(const Contraction<T>& t) {
   const int rows = (t.rows + kStrip - 1) / kStrip * kStrip, count = rows * t.stride;
   distances(t.a, t.b, rows, t.stride, t.d, r2);
   Lanes<T> total(T(0)), by_shape(T(0));
-  Lanes<T> now, next = Kernel::argument(load_lanes(r2), t.shape), value, slope, shape;
+  Lanes<T> now, next = argument_at<Kernel>(r2, 0, count, t.shape), value, slope, shape;
   for (int p = 0; p < count; p += kCount) {
     now = next;  // ahead, as in evaluate.h
-    next = Kernel::argument(load_lanes(r2 + (p + kCount < count ? p + kCount : p)), t.shape);
+    next = argument_at<Kernel>(r2, p + kCount, count, t.shape);
     Kernel::at(now, t.shape, value, slope, shape);
     const Lanes<T> w = load_lanes(t.weight + p);
     total = multiply_add(w, value, total);

@@ -3,7 +3,7 @@
 // With many registers a tile is done in blocks of a few rows and registers: their squared distances
 // stay in registers, become values there, and are written as they are and turned, while the next
 // block is computed. With few, distances, formula and copies are passes over a tile in the first
-// cache: side by side in one loop, each would wait for the square roots of the other.
+// cache: in one loop the distances do not go on while square roots are taken.
 #pragma once
 
 #include <algorithm>
@@ -64,7 +64,7 @@ void values_in_blocks(const Tile<T>& t) {
   }
 }
 
-// On the diagonal a strip of rows begins at its first value there, and a whole tile is one strip.
+// A tile on the diagonal is done in strips of rows, each from the diagonal on; another at once.
 template <typename Kernel, typename T>
 void values_in_passes(const Tile<T>& t) {
   T* const none = nullptr;
