@@ -22,7 +22,8 @@ STEEP = 1e4
 class LogFeasibility(Acquisition):
     """Log probability that each point of a set is feasible; the points count as independent.
 
-    `posterior` is the belief about labels that are 1 where a trial succeeded and 0 where it failed.
+    `posterior` is the belief about labels that are 1 where a trial succeeded and 0 where it failed;
+    success is a label above `even`.
 
     A point less feasible than `least` is worth less than any that is not, and among such points the
     most feasible is worth most.
@@ -32,8 +33,10 @@ class LogFeasibility(Acquisition):
              least: Gelbart et al. 2014, arXiv:1403.5607
     """
 
-    def __init__(self, posterior: Posterior, slack: float = SLACK, least: float = 0.0) -> None:
-        self.posterior, self.slack, self.least = posterior, slack, least
+    def __init__(
+        self, posterior: Posterior, slack: float = SLACK, least: float = 0.0, even: float = 0.5
+    ) -> None:
+        self.posterior, self.slack, self.least, self.even = posterior, slack, least, even
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.ndim != 3:
@@ -41,7 +44,7 @@ class LogFeasibility(Acquisition):
                 explain("LogFeasibility", "x is no batch", tuple(x.shape), expected="(b, q, d)")
             )
         mean, variance = self.posterior.mean_variance(x)
-        z = (mean - 0.5) / (variance + self.slack).sqrt()
+        z = (mean - self.even) / (variance + self.slack).sqrt()
         logs: Tensor = torch.special.log_ndtr(z)
         if self.least > 0.0:
             logs = logs + STEEP * (logs - math.log(self.least)).clamp_max(0.0)

@@ -7,7 +7,7 @@ are in analytic.py, montecarlo.py, news.py and feasible.py; the tests hold the t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ class Goal:
     noise: float  # variance of one observation: what it cannot say counts less; 0: it says all
     success: Posterior | None  # the belief about labels, 1 where a trial succeeded; None: all do
     least: float  # the probability of success that a point should have
+    even: float  # the label that counts as even odds of success
     base_samples: Tensor  # of what the pending points may turn out to be
 
 
@@ -60,7 +61,7 @@ def improvement(posterior: Posterior, goal: Goal, pending: Tensor) -> Acquisitio
         if goal.noise > 0:
             terms.append(LogNews(posterior, goal.noise))
     if success is not None:
-        terms.append(LogFeasibility(success, least=goal.least))
+        terms.append(LogFeasibility(success, least=goal.least, even=goal.even))
     return SumOfLogs(terms)
 
 
@@ -91,9 +92,7 @@ class CompiledImprovement(Acquisition):
             objective=_terms(posterior, points, inverse, weights),
             best=best,
             noise=goal.noise,
-            success=None
-            if success is None
-            else _terms(success, success.x, success.inverse_lower, success.weights.unsqueeze(0)),
+            success=None if success is None else _success_terms(success, goal.even),
             slack=SLACK,
             least=goal.least,
             steep=STEEP,
@@ -138,3 +137,10 @@ def _terms(
         constant=posterior.constant,
         least=LEAST * posterior.outputscale,
     )
+
+
+def _success_terms(success: GaussianPosterior, even: float) -> ops.BeliefTerms:
+    """With labels moved so that those with even odds are 0.5, which the compiled code expects."""
+    weights = success.weights.unsqueeze(0)
+    terms = _terms(success, success.x, success.inverse_lower, weights)
+    return replace(terms, constant=terms.constant + 0.5 - even)

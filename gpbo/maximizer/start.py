@@ -85,7 +85,8 @@ def nearby(domain: Domain, good: Tensor, rng: np.random.Generator, settings: Set
         few = _uniform(rng, (n, p), good) < settings.moved / p
         one = torch.from_numpy(rng.integers(p, size=(n, 1))).to(good.device)
         few = few.scatter(1, one, True)  # at least one
-        few[::2] = True
+        # Every second round of the centers: each of them has steps of both kinds.
+        few[torch.arange(n, device=good.device) // good.shape[0] % 2 == 0] = True
         z = torch.where(few, z, center)
     if domain.generations:  # what is inactive here may be activated by a move: it can be anything
         z = torch.where(domain.active(center), z, u)

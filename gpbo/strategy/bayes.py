@@ -10,9 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpbo.acquisition.base import Acquisition
-from gpbo.acquisition.improvement import Goal, improvement
-from gpbo.acquisition.montecarlo import normal_base_samples
 from gpbo.check import whole
 from gpbo.errors import GpboError
 from gpbo.history import History
@@ -24,30 +21,14 @@ from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.crowd import overview
 from gpbo.strategy.device import check_device, devices, exact_rows, most_rows, one_thread
 from gpbo.strategy.draws import draw
-from gpbo.strategy.proposals import new_proposals
+from gpbo.strategy.goal import acquisition_for
+from gpbo.strategy.proposals import asks, new_proposals
 from gpbo.strategy.random import Fresh
 from gpbo.strategy.sobol import sobol_points
 from gpbo.surrogate.base import Surrogate
 
-BASE_SAMPLES = 128  # of what pending trials may turn out to be
-# Below this noise variance of the targets, pending trials count as observed at their means:
-# decision 21.
-EXACT = 1e-3
-# Shares of the learned noise that count as noise, in turn. Without any, proposals repeat the best
-# category for ever on 6 of 12 seeds of a mixed function; with all of it, refinement on Branin is 50
-# times worse in the mean of 5 seeds; in turn, 2 of 12 and 9 times.
-# Beside pending points none does: it would keep a batch from refining. Batches of 8 ended 0.74 and
-# 0.45 decades lower for it, 8 workers 0.45 and 0.42, on 6 problems to tune on and 12 to report on
-# (6 and 3 seeds). Where a coordinate is discrete it stays, for 2 of 6 seeds of Hartmann's function
-# with categories got stuck without it, none with it.
-NOISE = (1.0, 0.1)
 GREEDY = 64  # points of a batch that are chosen one after the other; those after them are drawn
 CANDIDATES = 3072  # of which the drawn ones are chosen, or 3 for each
-# The probability of success that a proposal should have. Where the optimum lies at a wall, 47 % of
-# the later proposals fail with this, 32 % with 0.75, and 30 % with 0.9 and at every third 0.5. But
-# where good ground lies beyond failing ground, studies then stayed on the wrong side: a regret of
-# 390, not 8.6, on Rosenbrock's function with stripes; 37, not 0.02, on Styblinski and Tang's.
-LEAST = 0.5
 # What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
 TROUBLE = (RuntimeError, ArithmeticError, MemoryError, GpboError, np.linalg.LinAlgError)
 
@@ -176,22 +157,8 @@ class Bayes(Strategy):
         pending = torch.cat([belief.pending, belief.pending.new_tensor(rows)])
         situation = Situation(belief.tried, belief.quality, pending, belief.lengthscale)
         rng = generator(seed, "maximize", len(history))
-        best = float(belief.means().max())
         beside = len(pending) + min(n, GREEDY) - 1  # points that others are chosen beside
-        exact = belief.noise < EXACT
-        ways = 1 if exact else BASE_SAMPLES
-        samples = normal_base_samples(ways, beside, rng, belief.tried.device)
-        if exact:  # one is drawn all the same, so that rng goes on alike
-            samples = torch.zeros_like(samples)
-
-        def acquisition(pending: Tensor) -> Acquisition:
-            noise = belief.noise * NOISE[(len(history) + len(pending)) % 2]
-            if len(pending) and not belief.domain.n_discrete:
-                noise = 0.0
-            success = None if belief.success is None else belief.success.posterior
-            goal = Goal(best, noise, success, LEAST, samples)
-            return improvement(belief.posterior, goal, pending)
-
+        acquisition = acquisition_for(belief, asks(history), beside, rng)
         z, values = propose(acquisition, belief.domain, min(n, GREEDY), situation, rng)
         greedy = len(z)
         if n > greedy == GREEDY:
@@ -212,7 +179,7 @@ def _drawn(
     else:
         good = best_known(known, belief.quality, settings)
         pool = candidates(domain, good, rng, settings)
-    return draw(belief, pool, n, known, domain.snap(pending), LEAST, rng)
+    return draw(belief, pool, n, known, domain.snap(pending), rng)
 
 
 def _memory(history: History, overview: bool) -> Mapping[str, Any] | None:

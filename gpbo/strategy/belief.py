@@ -33,6 +33,9 @@ BLOCK = 4096  # trials whose means are computed at once: more may not fit into m
 # steps, or above MOST_SHORT where there are so few that this is less.
 # Decisions 18 and 20 in docs have the measurements.
 STEPS, MOST_SHORT = 2, 0.5
+# Below this predicted label at the median of the trials that succeeded, failing is a matter of luck
+# as much as of place. Decision 23 in docs has the measurements.
+LUCKY = 0.75
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,25 @@ class Belief:
 
     def means(self) -> Tensor:
         """The posterior mean at every complete trial, in the order of `History.complete`."""
+        return self._means(self.posterior)
+
+    @property
+    def even(self) -> float:
+        """The predicted label that counts as even odds of success: 0.5, unless trials fail by luck.
+
+        A label of 0.5 is half of what a place is like where trials succeed. Where even these have
+        less than LUCKY predicted at their median, they failed and succeeded side by side, and half
+        of that is as good as ground gets.
+        """
+        if self.success is None:
+            return 0.5
+        usual = float(self._means(self.success.posterior).median())
+        return 0.5 if usual > LUCKY else 0.5 * max(usual, 0.0)
+
+    def _means(self, posterior: Posterior) -> Tensor:
         points = self.domain.embed(self.tried[~torch.isnan(self.quality)])
         blocks = (points[k : k + BLOCK] for k in range(0, len(points), BLOCK))
-        return torch.cat([self.posterior.mean(block) for block in blocks])
+        return torch.cat([posterior.mean(block) for block in blocks])
 
     @property
     def lengthscale(self) -> Tensor | None:

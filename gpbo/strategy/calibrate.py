@@ -82,7 +82,7 @@ def work(n: int, d: int, run: int, device: torch.device) -> None:
     for _ in range(EVALUATIONS):
         target(theta)
     posterior = GaussianPosterior.build(data, values)
-    goal = Goal(float(y.max()), 0.0, None, 0.0, x.new_zeros(0, 0))
+    goal = Goal(float(y.max()), 0.0, None, 0.0, 0.5, x.new_zeros(0, 0))
     candidates = torch.from_numpy(rng.random((CANDIDATES, 1, d))).to(device)
     acquisition = improvement(posterior, goal, x[:0])
     float(acquisition(candidates).sum())  # waits for the device

@@ -18,28 +18,33 @@ from torch import Tensor
 
 from gpbo.history import History
 from gpbo.maximizer import Domain
+from gpbo.strategy.proposals import asks
 from gpbo.surrogate.target import standardize
 
 CLOSE = 0.03  # distance, times the root of the number of columns, within which points are a crowd
 EVERY = 3  # such proposals; with every second, refinement loses as much as escapes win
 WINDOW = 8  # trials that gained nothing, after which refining pays no more
 GAIN = 1e-3  # what counts as nothing, in standard deviations of the values apart
-MOST = 1000  # points that are compared: the best ones
+MOST = 1000  # points, the best ones, that all others are compared with
 
 
 def apart(x: Tensor, y: Tensor) -> Tensor:
     """Which points have no better one, of those that are apart themselves, near them.
 
+    Those after the best 1000 are not compared with each other.
+
     Shapes   x (n, d), y (n,), larger is better -> bool (n,)
     """
     order = y.argsort(descending=True, stable=True)
-    best = x[order[:MOST]]
-    near = (torch.cdist(best, best) < CLOSE * math.sqrt(x.shape[-1])).cpu().numpy()
-    kept = np.ones(len(y), dtype=bool)
+    best, others = x[order[:MOST]], x[order[MOST:]]
+    close = CLOSE * math.sqrt(x.shape[-1])
+    near = (torch.cdist(best, best) < close).cpu().numpy()
+    kept = np.ones(len(best), dtype=bool)
     for k in range(len(best)):
         kept[k] = not (near[k, :k] & kept[:k]).any()
+    alone = torch.from_numpy(kept).to(y.device)
     result = torch.empty(len(y), dtype=torch.bool, device=y.device)
-    result[order] = torch.from_numpy(kept).to(y.device)
+    result[order] = torch.cat([alone, ~(torch.cdist(others, best[alone]) < close).any(1)])
     return result
 
 
@@ -50,7 +55,7 @@ def overview(history: History, domain: Domain) -> Tensor | None:
     Shapes   -> bool (n,), in the order of `History.complete`, on the CPU
     """
     complete = history.complete
-    if len(complete) <= WINDOW or _asks(history) % EVERY:
+    if len(complete) <= WINDOW or asks(history) % EVERY:
         return None
     sign = -1.0 if history.direction == "minimize" else 1.0
     values = sign * np.array([trial.value or 0.0 for trial in complete])
@@ -65,14 +70,3 @@ def overview(history: History, domain: Domain) -> Tensor | None:
     if int((~alone).sum()) < WINDOW // 2:
         return None
     return alone if gain < GAIN * standardize(y, alone)[1].scale else None
-
-
-def _asks(history: History) -> int:
-    """How many times somebody asked: what a model proposed in one batch counts once.
-
-    The first of such a batch holds the model's memory. Counted in trials, an ask for three would
-    always be the third, or never.
-    """
-    made = (trial.provenance for trial in history.trials)
-    beside = [one for one in made if one.get("phase") == "model" and "memory" not in one]
-    return len(history) - len(beside)

@@ -10,6 +10,7 @@ from gpbo.acquisition.feasible import LogFeasibility
 from gpbo.acquisition.thompson import distinct_best, sample
 from gpbo.maximizer.landscape import Taken
 from gpbo.strategy.belief import Belief
+from gpbo.strategy.goal import LEAST_SUCCESS
 
 
 def draw(
@@ -18,13 +19,12 @@ def draw(
     n: int,
     known: Tensor,
     pending: Tensor,
-    least: float,
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Up to n distinct points of the pool that are neither known nor pending, and their values.
 
     A value is the function's that was drawn, as a target, and the log of the chance of success,
-    counted as in LogFeasibility with `least`. The belief is conditioned on the pending points.
+    counted as in LogFeasibility. The belief is conditioned on the pending points.
 
     Shapes   pool (m, p), known (n, p), pending (q, p), snapped -> (k, p), (k,); k <= n
     Raises   FactorizationError  if the covariance of the candidates has no factor
@@ -41,6 +41,7 @@ def draw(
     x = domain.embed(z)
     values = sample(belief.posterior.condition(domain.embed(pending), None), x, n, rng)
     if belief.success is not None:
-        values += LogFeasibility(belief.success.posterior, least=least)(x.unsqueeze(1))
+        chance = LogFeasibility(belief.success.posterior, least=LEAST_SUCCESS, even=belief.even)
+        values += chance(x.unsqueeze(1))
     best = distinct_best(values)
     return z[best], values[torch.arange(len(best)), best]

@@ -58,6 +58,17 @@ def new_proposals(
     return [Proposal(*pair) for pair in zip(params, made, strict=True)]
 
 
+def asks(history: History) -> int:
+    """How many times somebody asked: what a model proposed in one batch counts once.
+
+    The first of such a batch holds the model's memory. Counted in trials, an ask for three would
+    always be the third, or never.
+    """
+    made = (trial.provenance for trial in history.trials)
+    beside = [one for one in made if one.get("phase") == "model" and "memory" not in one]
+    return len(history) - len(beside)
+
+
 def _distinct(
     history: History, before: list[Proposal], found: tuple[Tensor, Tensor], n: int, seed: int
 ) -> tuple[list[Params], list[float | None]]:

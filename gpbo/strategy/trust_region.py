@@ -10,9 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpbo.acquisition.base import Acquisition
-from gpbo.acquisition.improvement import Goal, improvement
-from gpbo.acquisition.montecarlo import normal_base_samples
 from gpbo.check import whole
 from gpbo.history import History
 from gpbo.maximizer import Box, Settings, Situation, propose
@@ -20,17 +17,12 @@ from gpbo.maximizer.landscape import CELLS
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
-from gpbo.strategy.bayes import (
-    BASE_SAMPLES,
-    LEAST,
-    NOISE,
-    TROUBLE,
-    Bayes,
-)
+from gpbo.strategy.bayes import TROUBLE, Bayes
 from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.device import check_device, devices, most_rows, one_thread
 from gpbo.strategy.draws import draw
-from gpbo.strategy.proposals import new_proposals
+from gpbo.strategy.goal import acquisition_for
+from gpbo.strategy.proposals import asks, new_proposals
 from gpbo.strategy.random import Fresh
 from gpbo.strategy.region import NAME, Region, region_of, run_at, since
 from gpbo.strategy.sobol import sobol_points
@@ -56,7 +48,7 @@ class TrustRegion(Strategy):
     start   how many trials begin a run, before its first model; None: a number that suits the space
 
     Raises   DeviceError            if the device does not exist
-             TypeError, ValueError  if start is not a whole number, 1 or more
+             TypeError, ValueError  if start or budget is no whole number
     Source   TuRBO-1, Eriksson et al. 2019, arXiv:1910.01739
     """
 
@@ -68,6 +60,8 @@ class TrustRegion(Strategy):
         check_device(self.device)
         if self.start is not None:
             whole("TrustRegion start", self.start, 1)
+        if self.budget is not None:
+            whole("TrustRegion budget", self.budget, 0)
 
     @property
     def name(self) -> str:
@@ -219,15 +213,7 @@ class _Search:
         task, belief, pending = self.task, self.belief, self.pending
         rng = generator(task.seed, "region", task.first)
         beside = len(pending) + n - 1  # points that others are chosen beside
-        samples = normal_base_samples(BASE_SAMPLES, beside, rng, pending.device)
-        success = None if belief.success is None else belief.success.posterior
-        best = float(belief.means().max())
-
-        def acquisition(pending: Tensor) -> Acquisition:
-            noise = belief.noise * NOISE[(len(task.history) + len(pending)) % 2]
-            goal = Goal(best, noise, success, LEAST, samples)
-            return improvement(belief.posterior, goal, pending)
-
+        acquisition = acquisition_for(belief, asks(task.history), beside, rng)
         quality = belief.quality.new_full((len(self.known),), torch.nan)
         quality[: len(belief.quality)] = belief.quality
         situation = Situation(self.known, quality, pending, belief.lengthscale, self.box)
@@ -242,7 +228,7 @@ class _Search:
         else:
             pool = self.box.candidates(domain, task.candidates, rng)
         known = domain.snap(self.known)
-        return draw(belief, pool, n, known, domain.snap(pending), LEAST, rng)
+        return draw(belief, pool, n, known, domain.snap(pending), rng)
 
 
 def _believe(

@@ -66,6 +66,13 @@ def test_below_the_least_probability_only_the_probability_counts():
     assert bound[0] > bound[1] + 500 > bound[2] + 1000
 
 
+def test_labels_are_compared_with_even_odds():
+    x = torch.tensor([[[0.4, 0.1]], [[0.3, 0.1]]], dtype=torch.float64)
+    odds = LogFeasibility(Given(), least=0.5, even=0.3)(x)
+    assert odds[1] == pytest.approx(-0.6931, abs=1e-4)
+    assert odds[0] > odds[1]
+
+
 def test_a_matrix_is_refused():
     with pytest.raises(ShapeError, match=r"LogFeasibility: .*expected \(b, q, d\)"):
         LogFeasibility(Given())(torch.zeros(3, 2))

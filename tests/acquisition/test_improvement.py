@@ -38,9 +38,9 @@ def posterior(n, d, *, labels=False, seed=0, noise=1e-3):
     return GaussianPosterior.build(data, Hyperparameters(lengthscale, 1.3, noise))
 
 
-def goal(success=None, *, best=1.0, noise=1e-2, least=0.5, m=0, samples=32):
+def goal(success=None, *, best=1.0, noise=1e-2, least=0.5, even=0.5, m=0, samples=32):
     base = normal_base_samples(samples, m, np.random.default_rng(0))
-    return Goal(best, noise, success, least, base)
+    return Goal(best, noise, success, least, even, base)
 
 
 def in_torch(model, asked, pending, monkeypatch):
@@ -51,26 +51,27 @@ def in_torch(model, asked, pending, monkeypatch):
 
 
 CASES = [
-    pytest.param(
-        {"n": n, "d": d, "m": m, "success": success, "noise": noise, "best": best}, id=name
-    )
-    for name, n, d, m, success, noise, best in [
-        ("plain", 20, 3, 0, False, 0.0, 1.0),
-        ("news", 33, 6, 0, False, 1e-2, 1.0),
-        ("far below the best", 40, 2, 0, False, 1e-2, 30.0),
-        ("success", 70, 4, 0, True, 1e-2, 1.0),
-        ("pending", 25, 3, 4, False, 1e-2, 1.0),
-        ("pending and success", 64, 5, 3, True, 1e-3, 1.5),
-        ("one observation", 1, 1, 0, False, 1e-2, 0.0),
-        ("many columns", 30, 50, 2, False, 1e-2, 0.5),
+    pytest.param({"n": n, "d": d, "m": m, "even": even, "noise": noise, "best": best}, id=name)
+    for name, n, d, m, even, noise, best in [
+        ("plain", 20, 3, 0, None, 0.0, 1.0),
+        ("news", 33, 6, 0, None, 1e-2, 1.0),
+        ("far below the best", 40, 2, 0, None, 1e-2, 30.0),
+        ("success", 70, 4, 0, 0.5, 1e-2, 1.0),
+        ("pending", 25, 3, 4, None, 1e-2, 1.0),
+        ("pending and success", 64, 5, 3, 0.5, 1e-3, 1.5),
+        ("pending and luck", 64, 5, 3, 0.2, 1e-3, 1.5),
+        ("one observation", 1, 1, 0, None, 1e-2, 0.0),
+        ("many columns", 30, 50, 2, None, 1e-2, 0.5),
     ]
 ]
 
 
 def build(case):
     model = posterior(case["n"], case["d"])
-    success = posterior(case["n"] + 5, case["d"], labels=True, seed=1) if case["success"] else None
-    asked = goal(success, best=case["best"], noise=case["noise"], m=case["m"])
+    even, success = case["even"], None
+    if even is not None:
+        success = posterior(case["n"] + 5, case["d"], labels=True, seed=1)
+    asked = goal(success, best=case["best"], noise=case["noise"], even=even or 0.5, m=case["m"])
     return model, asked, uniform(case["m"], case["d"], seed=2)
 
 

@@ -75,6 +75,18 @@ def test_in_many_dimensions_half_of_the_local_steps_change_few_coordinates(cube)
     assert changed.min() >= 1
 
 
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_every_good_point_has_local_steps_of_both_kinds(cube, k):
+    domain = cube(100)
+    good = domain.snap(torch.linspace(0.2, 0.8, k).double().unsqueeze(1).expand(k, 100))
+    steps = nearby(domain, good, generator(0, "test"), SETTINGS)
+    changed = (steps.unsqueeze(1) != good).sum(2)
+    count, nearest = changed.min(1)
+    for one in range(k):  # steps that change all coordinates are near each of them
+        few = int(((nearest == one) & (count < 60)).sum())
+        assert few == pytest.approx(SETTINGS.local / 2 / k, abs=k)
+
+
 def test_local_steps_of_discrete_coordinates_are_few_and_short(grid):
     domain = Domain.build(
         ["levels", "category", "levels"],

@@ -10,7 +10,7 @@ import torch
 import gpbo
 from gpbo.history import History
 from gpbo.strategy.belief import domain_of
-from gpbo.strategy.crowd import CLOSE, EVERY, GAIN, WINDOW, apart, overview
+from gpbo.strategy.crowd import CLOSE, EVERY, GAIN, MOST, WINDOW, apart, overview
 
 
 def test_points_apart_are_the_best_of_their_neighbourhoods() -> None:
@@ -29,6 +29,16 @@ def test_points_apart_are_the_best_of_their_neighbourhoods() -> None:
 def test_equal_points_count_once_and_no_points_are_no_crowd() -> None:
     assert apart(torch.zeros(5, 3), torch.zeros(5)).tolist() == [True] + [False] * 4
     assert apart(torch.zeros(0, 3), torch.zeros(0)).tolist() == []
+
+
+def test_a_crowd_of_any_size_counts_as_one() -> None:
+    rng = np.random.default_rng(0)
+    few = torch.from_numpy(rng.random((30, 2)))
+    crowd = 0.5 + 1e-4 * torch.from_numpy(rng.standard_normal((MOST + 500, 2)))
+    y = torch.from_numpy(np.concatenate([np.arange(30.0), 40 + rng.random(MOST + 500)]))
+    alone = apart(torch.cat([few, crowd]), y)
+    assert int(alone[30:].sum()) == 1
+    assert int(alone[:30].sum()) > 20
 
 
 def study(values: list[float], crowd: int, direction: str = "minimize") -> History:
