@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 
-from gpbo.history import Event
+from gpbo.errors import ObservationError, StrategyError, explain
+from gpbo.history import Event, History
 from gpbo.journal import Journal
 from gpbo.strategy import Proposal, Strategy
 from gpbo.trial import Trial
 from gpbo.worker import is_gone, this_worker
+
+PATIENCE = 3  # proposals that are dropped because others were faster
+ENQUEUED = "enqueued"  # who proposed what somebody enqueued
 
 
 def hand_out(
@@ -17,23 +21,55 @@ def hand_out(
     """Up to `wanted` trials, durable as pending; fewer only where nothing is left.
 
     The strategy runs without any lock on the storage. Where another process was faster and changed
-    what is to be proposed next, its proposal is dropped and made again on the newest history, so
-    that no two processes get the same point. `keep` leaves the trials without an owner; a study
-    that has `budget` trials gets no new ones.
+    what is to be proposed next, its proposal is dropped and made again on the newest history. After
+    PATIENCE times it is taken all the same, if the point is still new: beside processes that ask
+    faster than a model is fitted there would be no end. `keep` leaves the trials without an owner;
+    a study that has `budget` trials gets no new ones.
     """
     numbers: list[int] = []
+    overtaken = 0
     while len(numbers) < wanted:
         journal.sync()
         turn = journal.turns
         plan = _plan(journal, strategy, wanted - len(numbers), keep, budget)
 
-        def unless_overtaken(turn: int = turn, plan: list[Event] = plan) -> list[Event]:
-            return plan if journal.turns == turn else []
+        patient = overtaken < PATIENCE
+
+        def decide(
+            turn: int = turn, plan: list[Event] = plan, patient: bool = patient
+        ) -> list[Event]:
+            if journal.turns == turn:
+                return plan
+            return [] if patient else _still_new(plan, journal.history, budget)
 
         if not plan:
             break
-        numbers += [event["trial"] for event in journal.write(unless_overtaken)]
+        written = journal.write(decide)
+        numbers += [event["trial"] for event in written]
+        overtaken += not written
     return [journal.history.trials[number].copy() for number in numbers]
+
+
+def _on_newest(
+    plan: list[Event], journal: Journal, turn: int, overtaken: int, budget: int | None
+) -> list[Event]:
+    """What is written of a plan that was made on the history of that turn."""
+    if journal.turns == turn:
+        return plan
+    return _still_new(plan, journal.history, budget) if overtaken >= PATIENCE else []
+
+
+def _still_new(plan: list[Event], history: History, budget: int | None) -> list[Event]:
+    """Those of a strategy's proposals whose points nobody has tried since, with new numbers."""
+    points = [
+        event
+        for event in plan
+        if event["event"] == "ask"
+        and event["provenance"].get("strategy") != ENQUEUED
+        and not history.trials_at(history.space.to_row(event["params"]))
+    ]
+    room = len(points) if budget is None else max(0, budget - len(history))
+    return [{**event, "trial": k} for k, event in enumerate(points[:room], len(history))]
 
 
 def _plan(
@@ -52,11 +88,11 @@ def _plan(
         return []
     started = time.perf_counter()
     if history.queue:
-        proposals = [Proposal(history.queue[0], {"strategy": "enqueued"})]
+        proposals = [Proposal(history.queue[0], {"strategy": ENQUEUED})]
     elif strategy.exhausted(history):
         return []
     else:
-        proposals = strategy.propose(history, wanted, journal.seed)
+        proposals = _checked(strategy, history, wanted, journal.seed)
     seconds = (time.perf_counter() - started) / max(len(proposals), 1)
     return [
         {
@@ -69,3 +105,25 @@ def _plan(
         }
         for number, proposal in enumerate(proposals, len(history))
     ]
+
+
+def _checked(strategy: Strategy, history: History, wanted: int, seed: int) -> list[Proposal]:
+    """The proposals of a strategy, which may be somebody's own: none is kept that does not fit.
+
+    Raises   StrategyError  if they are too many, or one is no Proposal, or not of the space
+    """
+    proposals = strategy.propose(history, wanted, seed)
+    if not isinstance(proposals, list) or len(proposals) > wanted:
+        rule = f"a list of at most {wanted}"
+        raise StrategyError(
+            explain(strategy.name, "not what was asked for", proposals, expected=rule)
+        )
+    for proposal in proposals:
+        if not isinstance(proposal, Proposal):
+            rule = "gpbo.Proposal(params)"
+            raise StrategyError(explain(strategy.name, "no proposal", proposal, expected=rule))
+        try:
+            history.space.check(proposal.params)
+        except (ObservationError, TypeError) as error:
+            raise StrategyError(f"{strategy.name}: a proposal does not fit: {error}") from error
+    return proposals

@@ -9,14 +9,36 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import os
 import re
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NOTHING = object()
+_PACKAGE = os.path.dirname(__file__) + os.sep
 MAX_REPR = 80  # characters of a user's value that a message repeats
+# What Optuna, hyperopt, scikit-optimize and Ax call some arguments, and what they are here.
+ELSEWHERE = {
+    "max_evals": ("n_trials", "budget"),
+    "n_calls": ("n_trials", "budget"),
+    "n_trials": ("budget",),
+    "n_jobs": ("workers",),
+    "n_startup_trials": ("start",),
+    "n_initial_points": ("start",),
+    "load_if_exists": ("resume",),
+    "study_name": ("study",),
+    "sampler": ("strategy",),
+    "algo": ("strategy",),
+    "random_state": ("seed",),
+    "rstate": ("seed",),
+    "verbose": ("progress",),
+    "show_progress_bar": ("progress",),
+    "n": ("n_trials",),
+}
 
 
 class GpboError(Exception):
@@ -59,6 +81,10 @@ class TooManyFailuresError(GpboError, RuntimeError):
 
 class StudyError(GpboError, ValueError):
     """A stored study does not match what it was opened with."""
+
+
+class StrategyError(GpboError, ValueError):
+    """A strategy proposed what is not in the space; nothing was handed out."""
 
 
 class StorageError(GpboError, OSError):
@@ -137,6 +163,15 @@ def explain(
     return f"{text}. {fix}" if fix else text
 
 
+def warn(message: str, category: type[Warning]) -> None:
+    """A warning that points at the line that called gpbo."""
+    frame, level = sys._getframe(1), 2
+    # Of a dataclass, __init__ is in no file.
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<string>")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """`Did you mean 'lr'?` where a known name is close, else a list of the known names."""
     names = {str(k).casefold(): str(k) for k in known}
@@ -161,7 +196,7 @@ def hint_keywords(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         for name in kwargs:
             if name not in known:
-                raise TypeError(f"{owner}: unknown argument {name!r}. {did_you_mean(name, known)}")
+                raise TypeError(f"{owner}: unknown argument {name!r}. {_right_word(name, known)}")
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -171,6 +206,15 @@ def hint_keywords(function: F) -> F:
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]  # wraps keeps the signature, which mypy cannot see
+
+
+def _right_word(name: str, known: list[str]) -> str:
+    """What to write in place of a keyword: ours for another library's, a close one, or any."""
+    ours = next((word for word in ELSEWHERE.get(name, ()) if word in known), None)
+    if ours is not None:
+        return f"Here it is {ours!r}"
+    hint = did_you_mean(name, known)
+    return f"Known: {', '.join(known)}" if hint.startswith("Known") else hint
 
 
 def _bare(signature: inspect.Signature) -> str:

@@ -25,8 +25,10 @@ from gpbo.seeding import check_seed
 from gpbo.space import Space
 from gpbo.space.notation import from_dict
 from gpbo.storage import Storage
+from gpbo.storage.base import check_study
 
 FORMAT = 1  # of the header and the events
+DEFAULT = "default"  # the name of a study that was given none
 RESULTS = ("complete", "fail")  # the events that a tell writes
 
 
@@ -48,6 +50,7 @@ class Journal:
         self.resumed = False
         self.turns = 0  # how many events changed what is to be proposed next
         self._seen = 0
+        self._torn = False  # whether an event may have been taken in by halves
         self._kept: dict[int, Event] = {}  # results by trial that could not be written yet
         self.sync()
 
@@ -56,6 +59,7 @@ class Journal:
 
         What still cannot be written waits on: who reads shall not fail for it.
         """
+        self._mend()
         with suppress(StorageError):
             self._save_kept()
         self._apply(self.storage.read(self.study, self._seen))
@@ -66,6 +70,7 @@ class Journal:
         `decide` must be quick, and may raise: then nothing is written. The `result` that it writes,
         if any, is kept where the storage fails, and written by the next call: of a trial the first.
         """
+        self._mend()
         try:
             self._save_kept()
             return self._write(decide)
@@ -98,10 +103,23 @@ class Journal:
         return 0 <= number < len(trials) and trials[number].state == "pending"
 
     def _apply(self, events: list[Event]) -> None:
+        self._torn = True
         for event in events:
             self.history.apply(event)
             self._seen += 1
             self.turns += event["event"] not in RESULTS
+        self._torn = False
+
+    def _mend(self) -> None:
+        """Begin the history anew where Ctrl-C, or an error, fell into taking in an event."""
+        if self._torn:
+            history = self.history
+            self.history = History(
+                history.space, history.direction, history.study, history.study_id
+            )
+            self._seen, self.turns = 0, 0
+            self._torn = False
+            self._apply(self.storage.read(self.study))
 
 
 def open_journal(
@@ -138,6 +156,22 @@ def open_journal(
     journal = Journal(storage, study, header)
     journal.resumed = True
     return journal
+
+
+def find_study(storage: Storage, study: str | None, how: str = "study= and one of them") -> str:
+    """The study that is named, else "default", else the only one there is.
+
+    Raises   StudyError  if it could be one of several; `how` says how to name one
+    """
+    if study is not None:
+        return check_study(study)
+    studies = storage.studies()
+    if DEFAULT in studies or not studies:
+        return DEFAULT
+    if len(studies) > 1:
+        wrong = f"it holds {len(studies)} studies"
+        raise StudyError(explain(storage.location, wrong, studies, expected=how))
+    return studies[0]
 
 
 def load_journal(storage: Storage, study: str) -> Journal:

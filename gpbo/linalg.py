@@ -105,7 +105,9 @@ def inverse_lower(lower: Tensor) -> Tensor:
     """
     n = lower.shape[-1]
     if n <= SMALL:
-        return solve_lower(lower, torch.eye(n).to(lower).expand(lower.shape)).contiguous()
+        return solve_lower(
+            lower, torch.eye(n, dtype=lower.dtype, device=lower.device).expand(lower.shape)
+        ).contiguous()
     half = n // 2
     corner = inverse_lower(lower[..., half:, half:])
     return append_inverse(inverse_lower(lower[..., :half, :half]), lower, corner)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from gpbo.errors import (
     BatchObservationError,
@@ -17,9 +18,11 @@ from gpbo.errors import (
     ObservationError,
     explain,
     shorten,
+    warn,
 )
 from gpbo.history import Direction, Event
 
+FAILED = "the objective returned status 'fail'"
 SHOWN_ROWS = 10  # of the bad rows of a batch, in its error
 
 
@@ -29,10 +32,12 @@ class Told:
 
     value: float | None
     error: str | None = None
+    noise: float | None = None  # the value's standard deviation, where it was told with it
 
     def event(self, number: int, noise: float | None, *, kind: str = "") -> Event:
         """The event that records it for a trial."""
         kind = kind or ("fail" if self.value is None else "complete")
+        noise = self.noise if noise is None else noise
         fields = {"value": self.value, "error": self.error, "noise": noise}
         known = {name: x for name, x in fields.items() if x is not None}
         return {"event": kind, "trial": number, "at": time.time(), **known}
@@ -42,24 +47,26 @@ def read_result(told: Any, direction: Direction, *, on_nan: str = "fail") -> Tol
     """The one number in what an objective returned; nan, and infinity where bad, is a failure.
 
     Accepts a number, a NumPy or torch array with one element, a sequence of one number, or a dict
-    with "loss" (or "value") and optionally "status", where "fail" makes it a failure; what else a
-    dict holds is left alone.
+    with "loss" (or "value") and optionally "noise", its standard deviation, or "loss_variance"; or
+    with "status" "fail" and optionally "error". What else a dict holds is left alone.
 
     Raises   TypeError         if it is no number at all
              ObservationError  if it holds more than one, does not fit a float, would be best for
                                ever, or is not finite and `on_nan` is "raise"
     """
-    value = _from_mapping(told) if isinstance(told, Mapping) else _number(told)
-    if value is None:
-        return Told(None, "the objective returned status 'fail'")
+    noise = None
+    if isinstance(told, Mapping):
+        if _status(told) == "fail":
+            return Told(None, read_error(told.get("error") or FAILED))
+        noise, told = _noise_in(told), _value_in(told)
+    value = _number(told)
     if math.isfinite(value):
-        return Told(value)
+        return Told(value, noise=noise)
     if value == (-math.inf if direction == "minimize" else math.inf):
         raise ObservationError(f"value: {value!r} would be best for ever; pass failed=True")
     if on_nan == "raise":
         raise ObservationError(explain("value", "not finite", value))
-    message = f"value: {value!r} is recorded as a failed trial"
-    warnings.warn(message, NonFiniteObjectiveWarning, stacklevel=5)
+    warn(f"value: {value!r} is recorded as a failed trial", NonFiniteObjectiveWarning)
     return Told(None, "nan" if math.isnan(value) else "inf")
 
 
@@ -85,7 +92,10 @@ def read_error(error: str | BaseException | None) -> str:
     Raises   TypeError  if it is neither a text nor an exception
     """
     if isinstance(error, BaseException):
-        return f"{type(error).__name__}: {error}"
+        try:
+            return f"{type(error).__name__}: {error}"
+        except Exception:  # of an error that cannot say what it is
+            return type(error).__name__
     if error is not None and not isinstance(error, str):
         raise TypeError(explain("error", "neither a text nor an exception", error))
     return error or "failed"
@@ -132,22 +142,32 @@ def read_rows(
     return events
 
 
-def _from_mapping(told: Mapping[Any, Any]) -> float | None:
-    """The value in a dict; None where its status says that it failed."""
+def _status(told: Mapping[Any, Any]) -> str:
+    """What a dict says of its trial: "ok" or "fail"."""
     status = str(told.get("status", "ok")).lower()
     if status not in ("ok", "fail"):
         raise ObservationError(
             explain("status", "unknown", told["status"], expected="'ok' or 'fail'")
         )
-    if status == "fail":
-        return None
+    return status
+
+
+def _value_in(told: Mapping[Any, Any]) -> Any:
     names = {"loss", "value"} & set(told)
     if len(names) != 1:
         raise ObservationError(
             "value: a dict needs exactly one of 'loss' and 'value', got "
             f"{shorten(sorted(map(str, told)))}"
         )
-    return _number(told[names.pop()])
+    return told[names.pop()]
+
+
+def _noise_in(told: Mapping[Any, Any]) -> float | None:
+    """The standard deviation in a dict; hyperopt's word for its square is understood."""
+    variance = read_noise(told.get("loss_variance"))
+    if told.get("noise") is None and variance is not None:
+        return math.sqrt(variance)
+    return read_noise(told.get("noise"))
 
 
 def _number(told: Any, name: str = "value") -> float:
@@ -160,15 +180,21 @@ def _number(told: Any, name: str = "value") -> float:
         told = told[0] if len(told) == 1 else told
     if shape is not None and math.prod(shape) != 1:
         raise ObservationError(f"{name}: 1 objective, got shape {tuple(shape)}")
+    if hasattr(told, "to_numpy"):  # pandas
+        told = told.to_numpy()
     if getattr(told, "mask", False):  # a masked value of numpy.ma is no value
         return math.nan
     if hasattr(told, "item"):
         told = told.item()
+    if isinstance(told, np.longdouble):  # the one NumPy scalar that has no item of its own
+        told = float(told)
     if told is None:
         raise TypeError(f"{name}: nothing to tell, got None; for a failed trial use failed=True")
     if isinstance(told, bool) or not isinstance(told, (int, float, Decimal, Fraction)):
         kind = type(told).__name__
         raise TypeError(f"{name}: not a number, got {kind} {shorten(told)}; pass a number")
+    if isinstance(told, Decimal) and told.is_snan():
+        return math.nan
     try:
         return float(told)
     except OverflowError:

@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 import threading
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast, overload
 
 from gpbo.check import flag, one_of, whole
@@ -18,15 +18,17 @@ from gpbo.errors import (
     UnknownTrialError,
     explain,
     hint_keywords,
+    warn,
 )
 from gpbo.history import Direction, Event, History
-from gpbo.journal import Journal, open_journal
+from gpbo.journal import DEFAULT, Journal, find_study, load_journal, open_journal
 from gpbo.observation import Told, read_error, read_noise, read_result, read_rows
+from gpbo.options import Options
 from gpbo.seeding import check_seed, generator
 from gpbo.space import Params, Space
-from gpbo.storage import open_storage
-from gpbo.strategy import Strategy, make
-from gpbo.trial import State, Trial
+from gpbo.storage import open_existing, open_storage
+from gpbo.strategy import Strategy
+from gpbo.trial import STATES, State, Trial
 from gpbo.worker import is_gone
 
 log = logging.getLogger("gpbo")
@@ -40,7 +42,7 @@ class Optimizer:
     space       a Space, or a dict that makes one
     direction   "minimize" or "maximize"
     strategy    "bayes", "trust_region", "tpe", "random", "grid", "sobol", or a Strategy object with
-                its settings
+                its settings; None: the study's own, and "bayes" for a new one
     seed        a whole number in [0, 2**63); None draws one, which the study keeps
     storage     None for memory, a path or sqlite:/// URL for a file, or a Storage
     study       the name of the study in the storage; an existing one is resumed
@@ -60,10 +62,10 @@ class Optimizer:
         self,
         space: Space | Mapping[str, Any],
         direction: str = "minimize",
-        strategy: str | Strategy = "bayes",
+        strategy: str | Strategy | None = None,
         seed: int | None = None,
         storage: Any = None,
-        study: str = "default",
+        study: str = DEFAULT,
         device: str = "auto",
         resume: bool = True,
         on_nan: str = "fail",
@@ -72,41 +74,75 @@ class Optimizer:
     ) -> None:
         space = space if isinstance(space, Space) else Space(space)
         one_of("direction", direction, ("minimize", "maximize"))
-        one_of("on_nan", on_nan, ("fail", "raise"))
         check_seed(seed)
-        for name, value in (("resume", resume), ("keep_trials", keep_trials)):
-            flag(name, value)
-        budget = None if budget is None else whole("budget", budget, 0)
+        flag("resume", resume)
         if not isinstance(study, str) or not study:
             raise TypeError(explain("study", "not a name", study, expected="a non-empty str"))
-        self._strategy = make(strategy, device=device, budget=budget)
-        self._strategy.check(space)
-        self._on_nan = on_nan
-        self._keep_trials, self._budget = keep_trials, budget
-        self._lock, self._pid = threading.RLock(), os.getpid()
-        self._journal = open_journal(
-            open_storage(storage),
+        options = Options(strategy, device, on_nan, keep_trials, budget)
+        options.strategy_for({}).check(space)  # before a file is made
+        store = open_storage(storage)
+        strategy = options.strategy_for(store.header(study) or {})
+        strategy.check(space)
+        journal = open_journal(
+            store,
             study,
             space,
             direction=cast(Direction, direction),
             seed=seed,
-            strategy=self._strategy.name,
+            strategy=strategy.name,
             resume=resume,
         )
-        if self._journal.resumed:
-            history, where = self._journal.history, self._journal.storage.location
-            counts = len(history), len(history.pending)
-            log.warning("study %r in %s: resumed with %d trials, %d pending", study, where, *counts)
+        self._begin(journal, strategy, options)
+        if journal.resumed:
+            counts = len(journal.history), len(journal.history.pending)
+            log.warning(
+                "study %r in %s: resumed with %d trials, %d pending, strategy %r",
+                *(study, store.location, *counts, strategy.name),
+            )
+
+    @classmethod
+    @hint_keywords
+    def load(
+        cls,
+        storage: Any,
+        study: str | None = None,
+        strategy: str | Strategy | None = None,
+        device: str = "auto",
+        on_nan: str = "fail",
+        keep_trials: bool = False,
+        budget: int | None = None,
+    ) -> Optimizer:
+        """A study that exists, with the space, direction and seed that it keeps.
+
+        study   its name; None: "default", else the only one that there is
+        others  as in Optimizer
+
+        Raises   StorageError  if there is no such file, and none is made then
+                 StudyError    if there is no such study, or there are several to choose from
+                 DeviceError, TypeError, ValueError
+        """
+        options = Options(strategy, device, on_nan, keep_trials, budget)
+        store = open_existing(storage, "To start a study: gpbo.Optimizer(space, storage=...).")
+        journal = load_journal(store, find_study(store, study))
+        own = options.strategy_for(journal.header)
+        own.check(journal.history.space)
+        self = cls.__new__(cls)
+        self._begin(journal, own, options)
+        return self
 
     @classmethod
     def from_journal(cls, journal: Journal, strategy: Strategy) -> Optimizer:
-        """An optimizer on a study that is open already; for tools that know only its name."""
-        self = cls.__new__(cls)
+        """An optimizer on a study that is open already; for tools."""
         strategy.check(journal.history.space)
-        self._strategy, self._journal = strategy, journal
-        self._on_nan, self._keep_trials, self._budget = "fail", True, None
-        self._lock, self._pid = threading.RLock(), os.getpid()
+        self = cls.__new__(cls)
+        self._begin(journal, strategy, Options(strategy, keep_trials=True))
         return self
+
+    def _begin(self, journal: Journal, strategy: Strategy, options: Options) -> None:
+        self._journal, self._strategy = journal, strategy
+        self._on_nan, self._budget = options.on_nan, options.budget
+        self._keep_trials = options.keep_trials
+        self._lock, self._pid = threading.RLock(), os.getpid()
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -123,8 +159,10 @@ class Optimizer:
 
     # ask -------------------------------------------------------------------------------------
 
+    # "| Any" lets `opt.ask().params` pass a type checker: None only comes at the end of a finite
+    # study, for which few programs look.
     @overload
-    def ask(self) -> Trial | None: ...
+    def ask(self) -> Trial | Any: ...
     @overload
     def ask(self, n: int) -> list[Trial]: ...
     def ask(self, n: int | None = None) -> Trial | list[Trial] | None:
@@ -147,8 +185,10 @@ class Optimizer:
         if n is None:
             return trials[0] if trials else None
         if 0 < len(trials) < wanted:
-            message = f"ask: {len(trials)} points are left, {wanted} were asked for"
-            warnings.warn(message, SpaceExhaustedWarning, stacklevel=2)
+            warn(
+                f"ask: {len(trials)} points are left, {wanted} were asked for",
+                SpaceExhaustedWarning,
+            )
         return trials
 
     # tell ------------------------------------------------------------------------------------
@@ -357,33 +397,42 @@ class Optimizer:
     @property
     def trials(self) -> list[Trial]:
         """All trials in order of number, other processes' included."""
-        return [trial.copy() for trial in self._newest().trials]
+        with self._reading() as history:
+            return [trial.copy() for trial in history.trials]
 
     @property
     def pending(self) -> list[Trial]:
         """The trials that were asked and not told."""
-        return [trial.copy() for trial in self._newest().pending]
+        with self._reading() as history:
+            return [trial.copy() for trial in history.pending]
 
     def count(self, state: State) -> int:
-        """How many trials are "pending", "complete" or "failed"."""
-        return self._newest().count(state)
+        """How many trials are "pending", "complete" or "failed".
+
+        Raises   ValueError  if it is another word
+        """
+        one_of("state", state, STATES)
+        with self._reading() as history:
+            return history.count(state)
 
     def trial(self, number: int) -> Trial:
         """The trial of this number, as it stands now.
 
         Raises   UnknownTrialError  if there is none
         """
-        return self._newest().trial(number).copy()
+        number = whole("trial", number, -sys.maxsize)
+        with self._reading() as history:
+            return history.trial(number).copy()
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to ask, as at the end of a grid or a finite space."""
-        history = self._newest()
-        if any(is_gone(worker) for worker in history.owners.values()):
-            return False
-        if self._budget is not None and len(history) >= self._budget:
-            return True
-        return not history.queue and self._strategy.exhausted(history)
+        with self._reading() as history:
+            if any(is_gone(worker) for worker in history.owners.values()):
+                return False
+            if self._budget is not None and len(history) >= self._budget:
+                return True
+            return not history.queue and self._strategy.exhausted(history)
 
     @property
     def best(self) -> Trial:
@@ -391,7 +440,8 @@ class Optimizer:
 
         Raises   NoResultsError  if nothing is complete
         """
-        return self._newest().best.copy()
+        with self._reading() as history:
+            return history.best.copy()
 
     @property
     def best_params(self) -> Params:
@@ -409,15 +459,17 @@ class Optimizer:
 
         Raises   NoResultsError  if nothing is complete
         """
-        with self._guard():
-            return dict(self._strategy.recommend(self._newest()))
+        with self._reading() as history:
+            return dict(self._strategy.recommend(history))
 
     # -----------------------------------------------------------------------------------------
 
-    def _newest(self) -> History:
+    @contextmanager
+    def _reading(self) -> Iterator[History]:
+        """The newest history, which no other thread changes meanwhile."""
         with self._guard():
             self._journal.sync()
-            return self._journal.history
+            yield self._journal.history
 
     def _guard(self) -> threading.RLock:
         """The lock of this process; a forked child gets its own."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, KeysView
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-Value: TypeAlias = int | float | str | bool | None
-State: TypeAlias = Literal["pending", "complete", "failed", "lost"]
+State: TypeAlias = Literal["pending", "complete", "failed"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Trial:
     """One evaluation of the objective, as it stands when you look; a new look gives a new Trial."""
 
     number: int
-    params: dict[str, Value]
+    params: dict[str, Any]  # int, float, str, bool or None
     state: State = "pending"
     value: float | None = None
     noise: float | None = None  # standard deviation of the value, where it was told
@@ -26,7 +26,7 @@ class Trial:
     study: str = field(default="", repr=False)
     study_id: str = field(default="", repr=False, compare=False)
 
-    def __getitem__(self, name: str) -> Value:
+    def __getitem__(self, name: str) -> Any:
         return self.params[name]
 
     def __contains__(self, name: object) -> bool:
@@ -39,7 +39,7 @@ class Trial:
         """The names of the params; with it, `dict(trial)` and `**trial` are the params."""
         return self.params.keys()
 
-    def get(self, name: str, default: Value = None) -> Value:
+    def get(self, name: str, default: Any = None) -> Any:
         """The value of a param, or the default where the trial does not have it."""
         return self.params.get(name, default)
 

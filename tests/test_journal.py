@@ -163,3 +163,34 @@ def test_a_space_whose_values_have_another_type_is_another_space(old: Any, new: 
     with pytest.raises(StudyError, match="'v' was"):
         gpbo.Optimizer({"v": new, "x": gpbo.Float(0, 1)}, storage=storage)
     gpbo.Optimizer({"x": gpbo.Float(0.0, 1.0), "v": old}, storage=storage)
+
+
+def test_an_interrupt_while_an_event_is_taken_in_leaves_the_study_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C may fall between any two lines: here before and after each step of `_finish`."""
+
+    class Interrupting(dict[int, None]):
+        def __setitem__(self, key: int, value: None) -> None:
+            super().__setitem__(key, value)
+            raise KeyboardInterrupt
+
+    opt = study(MemoryStorage())
+    first = opt.ask()
+    opt.tell(first, 0.25)
+    second = opt.ask()
+    history = opt._journal.history
+    complete = history._of_state["complete"]
+    history._of_state["complete"] = Interrupting(complete)
+    with pytest.raises(KeyboardInterrupt):
+        opt.tell(second, 0.5)
+    assert [trial.value for trial in opt.trials] == [0.25, 0.5]
+    assert opt.best_value == 0.25
+    assert opt.ask().number == 2
+
+    history = opt._journal.history
+    history._of_state["pending"] = Interrupting(history._of_state["pending"])
+    with pytest.raises(KeyboardInterrupt):
+        opt.ask()
+    assert [trial.state for trial in opt.trials] == ["complete"] * 2 + ["pending"] * 2
+    assert opt.tell(3, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 import gpbo
 from gpbo.errors import NonFiniteObjectiveWarning, ObservationError
-from gpbo.observation import read_noise, read_result
+from gpbo.observation import read_error, read_noise, read_result
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,7 @@ from gpbo.observation import read_noise, read_result
         Fraction(1, 2),
         [0.5],
         (np.float64(0.5),),
+        np.longdouble(0.5),
         {"loss": 0.5},
         {"value": 0.5, "status": "ok"},
         {"loss": 0.5, "accuracy": 0.9, "epochs": [1, 2]},
@@ -120,3 +122,51 @@ def test_noise_of_the_wrong_type_is_named() -> None:
 def test_noise_that_is_no_standard_deviation_is_refused(noise: float) -> None:
     with pytest.raises(ObservationError, match="not a standard deviation"):
         read_noise(noise)
+
+
+class Series:
+    """What pandas has: a method `mask`, and no `item` of a table."""
+
+    shape = (1,)
+
+    def mask(self) -> None: ...
+
+    def to_numpy(self) -> Any:
+        return np.array([0.5])
+
+
+def test_a_table_with_one_number_is_a_result() -> None:
+    assert read_result(Series(), "minimize").value == 0.5
+
+
+def test_the_noise_in_a_dict_counts_unless_another_is_told() -> None:
+    assert read_result({"loss": 1.0, "noise": 0.2}, "minimize").noise == 0.2
+    assert read_result({"loss": 1.0, "loss_variance": 0.04}, "minimize").noise == 0.2
+    assert read_result({"loss": 1.0, "noise": None}, "minimize").noise is None
+    with pytest.raises(ObservationError, match="noise: not a standard deviation, got -1"):
+        read_result({"loss": 1.0, "noise": -1}, "minimize")
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random", seed=0)
+    opt.tell(opt.ask(), {"loss": 1.0, "noise": 0.2}, noise=0.1)
+    assert opt.trials[0].noise == 0.1
+
+
+def test_an_error_that_cannot_say_what_it_is_is_named() -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert read_error(Silent()) == "Silent"
+
+
+@pytest.mark.parametrize("how", ["rows", "row", "tell"])
+def test_a_warning_points_at_the_line_that_told(how: str) -> None:
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random", seed=0)
+    trial = opt.ask()
+    calls: dict[str, Callable[[], Any]] = {
+        "rows": lambda: opt.add([{"x": 0.5}], [math.nan]),
+        "row": lambda: opt.add({"x": 0.5}, math.nan),
+        "tell": lambda: opt.tell(trial, math.nan),
+    }
+    with pytest.warns(NonFiniteObjectiveWarning) as caught:
+        calls[how]()
+    assert [warning.filename for warning in caught] == [__file__]

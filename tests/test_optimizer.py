@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -507,3 +509,115 @@ def test_an_order_of_names_that_changed_does_not_matter(tmp_path: Path) -> None:
     turned = dict(reversed(LINE.items()))
     again = gpbo.Optimizer(turned, strategy="random", seed=0, storage=file)
     assert again.trials == [first]
+
+
+# ---- a study that exists
+
+
+def test_a_study_goes_on_with_the_strategy_it_was_made_with(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "runs.db"
+    study(storage=file, strategy="sobol")
+    again = gpbo.Optimizer(LINE, storage=file)
+    assert again.strategy.name == "sobol"
+    assert "strategy 'sobol'" in caplog.text
+    assert study(storage=file, strategy="tpe").strategy.name == "tpe"
+    assert gpbo.Optimizer(LINE).strategy.name == "bayes"
+    assert gpbo.minimize(loss, LINE, 2, storage=file).optimizer.strategy.name == "sobol"  # type: ignore[union-attr]
+
+
+def test_a_strategy_that_only_its_program_knows_must_be_given(tmp_path: Path) -> None:
+    class Mine(gpbo.Random):
+        name = "mine"
+
+    file = tmp_path / "runs.db"
+    study(storage=file, strategy=Mine())
+    with pytest.raises(errors.StudyError, match=r"'mine'.*Give the Strategy object"):
+        gpbo.Optimizer(LINE, storage=file)
+    assert gpbo.Optimizer.load(file, strategy=Mine()).strategy.name == "mine"
+
+
+def test_a_study_is_loaded_without_its_space(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    opt = study(storage=file, study="digits", direction="maximize", strategy="sobol")
+    opt.tell(opt.ask(), 1.0)
+    loaded = gpbo.Optimizer.load(str(file))
+    assert (loaded.study, loaded.direction, loaded.seed) == ("digits", "maximize", 0)
+    assert loaded.strategy.name == "sobol"
+    assert loaded.space == opt.space
+    assert loaded.trials == opt.trials
+    assert loaded.ask() == opt.trials[1]
+    study(storage=file, study="more")
+    assert gpbo.Optimizer.load(file, "more", budget=0).done
+    with pytest.raises(errors.StudyError, match=r"it holds 2 studies, got \['digits', 'more'\]"):
+        gpbo.Optimizer.load(file)
+    study(storage=file, study="default")
+    assert gpbo.Optimizer.load(file).study == "default"
+    with pytest.raises(errors.StudyError, match="no such study"):
+        gpbo.Optimizer.load(file, "fashion")
+    with pytest.raises(TypeError, match=r"unknown argument 'space'"):
+        gpbo.Optimizer.load(file, space=LINE)  # type: ignore[call-arg]
+
+
+def test_loading_makes_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    with pytest.raises(errors.StorageUnavailableError, match="there is no such study file"):
+        gpbo.Optimizer.load(file)
+    with pytest.raises(errors.SpaceError, match="Grid n"):
+        study(storage=file, strategy=gpbo.Grid(n={"z": 3}))
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- questions
+
+
+def test_a_state_that_is_none_and_a_number_that_is_none_are_refused() -> None:
+    opt = study()
+    with pytest.raises(
+        ValueError, match=r"state: unknown, got 'completed'. Did you mean 'complete'"
+    ):
+        opt.count("completed")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"trial: not a whole number, got 0.5"):
+        opt.trial(0.5)  # type: ignore[arg-type]
+
+
+def test_threads_may_look_while_another_asks() -> None:
+    opt = gpbo.Optimizer(LINE, strategy="random", seed=0, keep_trials=False)
+    wrong: list[BaseException] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            try:
+                assert not opt.done
+                assert len(opt.pending) <= 20
+                assert opt.count("complete") <= len(opt.trials)
+            except BaseException as error:
+                wrong.append(error)
+                return
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(15):
+            for trial in opt.ask(20):
+                opt.tell(trial, loss(trial.params))
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(before)
+    assert wrong == []
+
+
+def test_an_enqueued_point_beside_a_known_one_is_not_known() -> None:
+    """Of more than 2**50 whole numbers, several have the same coordinate."""
+    opt = gpbo.Optimizer({"n": gpbo.Int(0, 2**53)}, strategy="random", seed=0)
+    opt.add({"n": 5}, 1.0)
+    assert opt.enqueue({"n": 6})
+    assert not opt.enqueue({"n": 5})
+    assert opt.ask()["n"] == 6

@@ -137,7 +137,7 @@ def _maxima(data: Data, found: Hyperparameters, seed: int) -> dict[str, Any]:
     posterior = GaussianPosterior.build(data, found)
     best = float(posterior.mean_variance(data.x)[0].max())
     nothing = data.x[:0]
-    goal = Goal(best=best, noise=0.0, success=None, least=0.0, base_samples=nothing)
+    goal = Goal(best=best, noise=0.0, success=None, least=0.0, even=0.5, base_samples=nothing)
     acquisition = improvement(posterior, goal, nothing)  # log EI, as fast as the strategy has it
     judge = LogExpectedImprovement(posterior, best)
     searches: dict[str, Callable[..., Tensor | None]] = {

@@ -15,7 +15,7 @@ namespace gpbo {
 
 // Each thread has a Worker of its own, made from a Job: allocate() gets its scratch, run(unit) does
 // a unit. What a unit computes does not depend on who does it. A worker that cannot start or get
-// its scratch leaves its share to the others; only when all of them fail is something left undone.
+// its scratch leaves its share to the others; without memory for a unit, all of it has failed.
 template <typename Worker, typename Job>
 int run_units(const Job& job, int64_t units, int threads) {
   if (threads <= 1 || units <= 1) {
@@ -25,12 +25,16 @@ int run_units(const Job& job, int64_t units, int threads) {
     return GPBO_OK;
   }
   std::atomic<int64_t> next{0};
+  std::atomic<bool> lost{false};
   const auto work = [&] {
+    bool ready = false;
     try {
       Worker worker(job);
       if (!worker.allocate()) return;
+      ready = true;
       for (int64_t unit = next++; unit < units; unit = next++) worker.run(unit);
-    } catch (const std::bad_alloc&) {  // only while it is made: nothing allocates later
+    } catch (const std::bad_alloc&) {
+      if (ready) lost = true;
     }
   };
   std::vector<std::thread> helpers;
@@ -40,7 +44,7 @@ int run_units(const Job& job, int64_t units, int threads) {
   }
   work();
   for (std::thread& helper : helpers) helper.join();
-  return next < units ? GPBO_OUT_OF_MEMORY : GPBO_OK;
+  return lost || next < units ? GPBO_OUT_OF_MEMORY : GPBO_OK;
 }
 
 }  // namespace gpbo

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-/* Raised by one with every change to this file; gpbo/ops/library.py asks for its own number. */
+/* Raised by one with every change to this file; gpbo/ops/compiled.py asks for its own number. */
 #define GPBO_ABI 4
 
 enum gpbo_status {
@@ -89,8 +89,8 @@ GPBO_API int gpbo_cuda_kernel_matrix(int kernel, const gpbo_pairs* pairs, const 
  *                               for both places in which a point stands, and by_x2 is NULL
  * Results are dense; any of them may be NULL. The weight of pair (i, j) is weight (batch, n, m), of
  * any strides, plus left_i . right_j for dense left (batch, n, rank) and right (batch, m, rank);
- * NULL and rank 0 leave a part out. Where pairs are symmetric and mirrored is not 0, the weight is
- * symmetric and only one triangle of it is read.
+ * NULL and rank 0 leave a part out. Where pairs are symmetric and mirrored is not 0, the caller
+ * promises that the weight is symmetric; about half of it may be left unread.
  * Partial sums are kept in `partial`, which holds gpbo_*_contract_scratch numbers. */
 typedef struct gpbo_contraction {
   const void* weight;
@@ -166,8 +166,8 @@ typedef struct gpbo_fit {
 GPBO_API int gpbo_cpu_fit(int kernel, const gpbo_pairs* pairs, const gpbo_fit* fit, int threads);
 
 /* A Gaussian belief after n observations: with k = outputscale * kernel(x, points),
- *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2, but at least
- * `least` points (n, d), lengthscale (d), inverse (n, n): the inverse of the covariance's lower
+ *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2, at least `least`
+ * Points (n, d), lengthscale (d), inverse (n, n): the inverse of the covariance's lower
  * Cholesky factor, with zeros above the diagonal; weights (samples, n): a row for each way in which
  * pending trials may turn out. All dense float64. */
 typedef struct gpbo_belief {
@@ -206,7 +206,7 @@ typedef struct gpbo_climb {
 GPBO_API int gpbo_cpu_climb(int kernel, const gpbo_improvement* improvement,
                             const gpbo_climb* climb, int threads);
 
-/* product (batch, n, c) = K V for dense V (batch, m, c), where V's batch stride may be 0, without
+/* product (batch, n, c) = K V for V (batch, m, c) of any strides, without
  * storing K: pieces of it live in cache only. */
 typedef struct gpbo_product {
   const void* v;

@@ -17,13 +17,13 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
-from torch.quasirandom import SobolEngine
 
 from gpbo.acquisition.analytic import log_h
 from gpbo.acquisition.base import Acquisition, single
 from gpbo.acquisition.news import log_news
 from gpbo.errors import ShapeError, explain
 from gpbo.linalg import FactorizationError, cholesky, solve_lower, try_cholesky
+from gpbo.quasirandom import MOST_COLUMNS, sobol_points
 from gpbo.surrogate.base import Posterior
 
 # Ament et al. 2023, arXiv:2310.20708, section 3.3 and BoTorch's defaults: far below any improvement
@@ -37,7 +37,6 @@ FAT = 0.1
 # rounding leaves of 1 - 1, squared in a matrix of some hundred rows.
 FLOOR = 1e-10
 TOGETHER = 64  # points whose joint covariance is asked for at once: n^2 each, but few calls
-SOBOL_COLUMNS: int = SobolEngine.MAXDIM
 
 
 def normal_base_samples(
@@ -52,10 +51,9 @@ def normal_base_samples(
     seed = int(rng.integers(2**31))
     if columns == 0:
         return torch.zeros(count, 0, dtype=torch.float64, device=device)
-    if columns > SOBOL_COLUMNS:
+    if columns > MOST_COLUMNS:
         return torch.from_numpy(rng.standard_normal((count, columns))).to(device)
-    engine = SobolEngine(columns, scramble=True, seed=seed)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    u = engine.draw(count, dtype=torch.float64).to(device)
+    u = sobol_points(columns, count, seed).to(device)
     tiny = 2.0**-31  # half a step of the sequence: 0 would become -inf
     samples: Tensor = torch.special.ndtri(u.clamp(tiny, 1 - tiny))
     return samples

@@ -58,9 +58,11 @@ def _messages_on_stderr(command: str) -> Iterator[None]:
     """Show the log and the warnings of gpbo as lines on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("gpbo: %(message)s"))
-    # An `ask` in a loop resumes its study every time: only `run` says so.
-    handler.setLevel(logging.WARNING if command == "run" else logging.ERROR)
+    # An `ask` in a loop resumes its study every time: only `run` says so, and what trials gave.
+    handler.setLevel(logging.INFO if command == "run" else logging.ERROR)
     log = logging.getLogger("gpbo")
+    level = log.level
+    log.setLevel(handler.level)
     log.addHandler(handler)
     try:
         with warnings.catch_warnings():
@@ -77,3 +79,4 @@ def _messages_on_stderr(command: str) -> Iterator[None]:
             yield
     finally:
         log.removeHandler(handler)
+        log.setLevel(level)

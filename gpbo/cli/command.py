@@ -18,9 +18,10 @@ from difflib import get_close_matches
 from typing import IO, Any, final
 
 from gpbo.cli.study import names_of
-from gpbo.cli.text import PREFIX, as_arguments, variable_names, word
+from gpbo.cli.text import PREFIX, as_arguments, variable_names
 from gpbo.errors import GpboError, TrialFailed, explain
 from gpbo.space import Params, Space
+from gpbo.text import word
 
 GRACE = 5.0  # seconds from "please end" to "end now", and for output that is still on its way
 TAIL = 2000  # characters of stderr that a failed trial keeps
@@ -243,10 +244,12 @@ def _with(reason: str, tail: str) -> str:
 def _suspects(placed: Sequence[str], names: Sequence[str]) -> list[str]:
     """Words in braces that are no parameter, but look like one that was mistyped."""
     out = []
+    known = {name.casefold(): name for name in names}
     for name in dict.fromkeys(placed):
-        close = [] if name in names else get_close_matches(name, names, n=1)
+        close = [] if name in names else get_close_matches(name.casefold(), known, n=1)
         out += [
-            f"{{{name}}} is no parameter and stays as it is; did you mean {{{c}}}?" for c in close
+            f"{{{name}}} is no parameter and stays as it is; did you mean {{{known[c]}}}?"
+            for c in close
         ]
     return out
 

@@ -15,12 +15,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gpbo.cli.study import is_there, open_file
-from gpbo.cli.text import one_line, print_json
+from gpbo.cli.study import open_file
+from gpbo.cli.text import print_json
 from gpbo.errors import GpboError, StorageCorruptError
 from gpbo.journal import load_journal
-from gpbo.storage import Storage
+from gpbo.storage import Storage, is_there
 from gpbo.storage.sqlite_file import WAL_IS_SAFE_SINCE
+from gpbo.text import one_line
 from gpbo.worker import is_elsewhere
 
 RESTORE = "restore the file from a backup, or go on in a new one; sound studies stay usable"

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from gpbo.cli.command import STOPPING, Command
 from gpbo.cli.study import set_up
-from gpbo.cli.text import as_table, first_line, print_json
+from gpbo.cli.text import as_table, print_json
 from gpbo.errors import NoResultsError
 from gpbo.optimizer import Optimizer
 from gpbo.runner import Limits, Result
@@ -40,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
         setup.study,
         budget=args.n,
     )
-    say = (lambda opt, trial: _say(opt, trial, args.n),)
-    limits = Limits(args.n, args.timeout, say, catch=())  # CommandFailed is a failed trial anyway
+    limits = Limits(args.n, args.timeout, catch=())  # CommandFailed is a failed trial anyway
     stopping = _Stopping()
     with stopping.on_signals():
         result = run_trials(opt, lambda trial: command(trial.number, trial.params), limits, False)
@@ -78,18 +77,6 @@ class _Stopping:
     def _stop(self, number: int, frame: Any) -> None:
         self.signal = number
         raise KeyboardInterrupt
-
-
-def _say(opt: Optimizer, trial: Trial, wanted: int | None) -> None:
-    """One line on stderr for each trial."""
-    finished = len(opt.trials) - len(opt.pending)
-    done = f"{finished}/{wanted}" if wanted else f"{finished} done"
-    if trial.value is None:
-        what = f"failed: {first_line(trial.error)} ({done})"
-    else:
-        best = opt.best
-        what = f"{trial.value!r} ({done}, best {best.value!r} in trial {best.number})"
-    print(f"gpbo: trial {trial.number}: {what}", file=sys.stderr)
 
 
 def _show(args: argparse.Namespace, study: str, result: Result) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from gpbo.cli.study import names_of, open_file, open_study, study_optimizer
-from gpbo.cli.text import as_record, as_table, last_line, one_line, print_json, print_params, word
+from gpbo.cli.text import as_record, as_table, print_json, print_params
 from gpbo.history import History
 from gpbo.journal import load_journal
+from gpbo.text import last_line, one_line, word
 from gpbo.trial import Trial
 
 ERROR_WIDTH = 60  # characters of a trial's error in the table; --json has all of it

@@ -11,21 +11,17 @@ from typing import Any
 from gpbo.errors import (
     SpaceError,
     StorageCorruptError,
-    StorageUnavailableError,
     StudyError,
     explain,
 )
 from gpbo.history import Direction
-from gpbo.journal import Journal, load_journal, open_journal
+from gpbo.journal import DEFAULT, Journal, find_study, load_journal, open_journal
 from gpbo.optimizer import Optimizer
 from gpbo.space import Choice, Space
 from gpbo.space.notation import from_dict, from_json
-from gpbo.storage import Storage, open_storage
+from gpbo.storage import Storage, is_there, open_existing, open_storage
 from gpbo.storage.base import check_study
-from gpbo.strategy import NAMES, Strategy, make
-
-DEFAULT = "default"
-URL = "sqlite:///"
+from gpbo.strategy import Strategy, kept_name, make
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def set_up(args: argparse.Namespace, budget: int | None = None) -> Setup:
         study = check_study(DEFAULT if args.study is None else args.study)
         if is_there(args.file):
             header = open_storage(args.file).header(study) or {}
-    strategy = make(_strategy_name(args.strategy, header), device=args.device, budget=budget)
+    strategy = make(args.strategy or kept_name(header), device=args.device, budget=budget)
     strategy.check(space)
     direction = args.direction or header.get("direction", "minimize")
     return Setup(args.file, study, space, direction, args.seed, strategy)
@@ -87,10 +83,7 @@ def open_file(file: str) -> Storage:
     Raises   StorageUnavailableError  if it does not; nothing is made then
              StorageError             if it is no study file
     """
-    if not is_there(file):
-        fix = "To start a study: gpbo ask or gpbo run with --space SPACE.json."
-        raise StorageUnavailableError(explain(file, "there is no such study file", fix=fix))
-    return open_storage(file)
+    return open_existing(file, "To start a study: gpbo ask or gpbo run with --space SPACE.json.")
 
 
 def open_study(args: argparse.Namespace) -> Journal:
@@ -104,37 +97,11 @@ def open_study(args: argparse.Namespace) -> Journal:
 
 def study_optimizer(journal: Journal) -> Optimizer:
     """An optimizer with the strategy that the study was made with."""
-    return Optimizer.from_journal(journal, make(_strategy_name(None, journal.header)))
-
-
-def is_there(file: str) -> bool:
-    """Whether there is a file with something in it; True too for what `open_storage` refuses."""
-    if "://" in file and not file.startswith(URL):
-        return True
-    try:
-        return Path(file.removeprefix(URL)).expanduser().stat().st_size > 0
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError, RuntimeError):
-        return True
+    return Optimizer.from_journal(journal, make(kept_name(journal.header)))
 
 
 def _study_name(args: argparse.Namespace, storage: Storage) -> str:
-    """The study that is named, else "default", else the only one there is.
-
-    Raises   StudyError  if it could be one of several
-    """
-    if args.study is not None:
-        return check_study(args.study)
-    studies = storage.studies()
-    if DEFAULT in studies or not studies:
-        return DEFAULT
-    if len(studies) > 1:
-        wrong = f"it holds {len(studies)} studies"
-        raise StudyError(
-            explain(storage.location, wrong, studies, expected="--study and one of them")
-        )
-    return studies[0]
+    return find_study(storage, args.study, "--study and one of them")
 
 
 def _header(storage: Storage, study: str) -> dict[str, Any]:
@@ -152,16 +119,6 @@ def _kept_space(storage: Storage, study: str, header: dict[str, Any]) -> Space:
         raise StorageCorruptError(
             f"{storage.location}: the header of study {study!r} makes no sense: {error!r}"
         ) from error
-
-
-def _strategy_name(wanted: str | None, header: dict[str, Any]) -> str:
-    name: str = wanted or header.get("strategy", "bayes")
-    if name not in NAMES:
-        fix = "Use the Python program that made it, or gpbo ask --strategy."
-        raise StudyError(
-            explain("strategy", "the study has one that only Python knows", name, fix=fix)
-        )
-    return name
 
 
 # space files ---------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ import argparse
 import sys
 
 from gpbo.cli.study import names_of, open_study, set_up
-from gpbo.cli.text import as_table, one_line, print_json, print_params, shell_variables
+from gpbo.cli.text import as_table, print_json, print_params, shell_variables
 from gpbo.errors import GpboError, TrialStateError
 from gpbo.optimizer import Optimizer
+from gpbo.text import one_line
 from gpbo.trial import Trial
 
 NOTHING_LEFT = 3

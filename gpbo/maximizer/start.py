@@ -7,12 +7,11 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.quasirandom import SobolEngine
 
 from gpbo.maximizer.domain import LEVELS, Domain
 from gpbo.maximizer.settings import Settings
+from gpbo.quasirandom import MOST_COLUMNS, sobol_points
 
-SOBOL_COLUMNS: int = SobolEngine.MAXDIM
 # A local candidate changes about this many discrete coordinates, each with a chance of a half at
 # most: enough to leave a level, few enough to stay local.
 DISCRETE_MOVES = 2
@@ -55,7 +54,7 @@ def spread(domain: Domain, n: int, rng: np.random.Generator) -> Tensor:
 
 def even(p: int, n: int, rng: np.random.Generator, device: torch.device) -> Tensor:
     """The points of `spread` as they come: (n, p) in [0, 1)."""
-    if p > SOBOL_COLUMNS:
+    if p > MOST_COLUMNS:
         return torch.from_numpy(rng.random((n, p))).to(device)
     shift = torch.from_numpy(rng.random(p)).to(device)
     return (_sobol(p, n, device) + shift) % 1.0
@@ -63,8 +62,7 @@ def even(p: int, n: int, rng: np.random.Generator, device: torch.device) -> Tens
 
 @lru_cache(maxsize=8)
 def _sobol(p: int, n: int, device: torch.device) -> Tensor:
-    engine = SobolEngine(p, scramble=True, seed=0)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return engine.draw(n, dtype=torch.float64).to(device)
+    return sobol_points(p, n, seed=0).to(device)
 
 
 def nearby(domain: Domain, good: Tensor, rng: np.random.Generator, settings: Settings) -> Tensor:
@@ -85,8 +83,9 @@ def nearby(domain: Domain, good: Tensor, rng: np.random.Generator, settings: Set
         few = _uniform(rng, (n, p), good) < settings.moved / p
         one = torch.from_numpy(rng.integers(p, size=(n, 1))).to(good.device)
         few = few.scatter(1, one, True)  # at least one
-        # Every second round of the centers: each of them has steps of both kinds.
-        few[torch.arange(n, device=good.device) // good.shape[0] % 2 == 0] = True
+        # Of an even number of good points each has steps of one kind. Turns by rounds, so that each
+        # has both, were level in 20 to 500 dimensions (36 studies: +0.09 +- 0.08 decades).
+        few[::2] = True
         z = torch.where(few, z, center)
     if domain.generations:  # what is inactive here may be activated by a move: it can be anything
         z = torch.where(domain.active(center), z, u)

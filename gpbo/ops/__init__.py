@@ -1,4 +1,5 @@
 """Kernel-matrix operations: compiled where the library is at hand, plain torch everywhere else.
 
-`kernel_matrix` holds the public ops, `reference` their definition in torch, `library` the loading.
+One op a file: kernel_matrix, contraction, product, likelihood, fit, improvement, posterior.
+`reference` has the kernels' formulas in torch, `library` the loading.
 """

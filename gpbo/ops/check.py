@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gpbo.errors import DeviceError, ShapeError, did_you_mean, explain
 from gpbo.ops.compiled import DTYPES, KERNELS, Call, not_positive
+from gpbo.ops.watched import watched
 
 SHAPED = "rational_quadratic"  # the kernel with a parameter beside its lengthscales
 
@@ -79,10 +80,13 @@ def check_part(op: str, name: str, tensor: Tensor, call: Call, core: tuple[int, 
 
 
 def check_positive(call: Call) -> None:
-    """Refuse a lengthscale or shape that is nan or <= 0, on the CPU; a look at a GPU would wait.
+    """Refuse a lengthscale or shape that is nan or <= 0, on the CPU; a look at a GPU would wait,
+    and where torch is `watched` there may be nothing to look at.
 
     Raises   ShapeError
     """
+    if watched():
+        return
     for name, tensor in (("lengthscale", call.lengthscale), ("shape", call.shape)):
         if tensor is not None and tensor.device.type == "cpu" and not _all_positive(tensor):
             raise not_positive(call.kernel, name, tensor)

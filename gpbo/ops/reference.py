@@ -1,4 +1,4 @@
-"""Every op in plain torch: its definition, the oracle of the tests, and the fallback.
+"""The kernels in plain torch: their definition, the oracle of the tests, and the fallback.
 
 Symbols   X1 (..., n, d), X2 (..., m, d)   points; X2 None stands for X1
           lengthscale (..., d)             one per column; batch shapes broadcast
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gpbo.ops.compiled import Call
+from gpbo.ops.watched import watched
 
 # Beyond this every kernel with an exponential is exactly 0 in float64, and no inf * 0 can arise.
 R2_FAR = 1e6
@@ -30,8 +31,8 @@ def squared_distance(x1: Tensor, x2: Tensor | None, lengthscale: Tensor) -> Tens
     Needs    memory for an n x m x d tensor where a gradient is recorded, else n x m
     """
     a, b, _ = scaled(x1, x2, lengthscale)
-    if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
-        # torch.cdist has no second derivative.
+    if watched() or (torch.is_grad_enabled() and (a.requires_grad or b.requires_grad)):
+        # torch.cdist has no second derivative, and none forward.
         return (a.unsqueeze(-2) - b.unsqueeze(-3)).square().sum(-1)
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
 

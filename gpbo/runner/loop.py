@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -22,8 +24,8 @@ from gpbo.errors import (
     hint_keywords,
 )
 from gpbo.history import no_results
-from gpbo.optimizer import Optimizer
-from gpbo.runner.progress import Progress, open_progress
+from gpbo.optimizer import MAX_ASK, Optimizer
+from gpbo.runner.progress import Progress, open_progress, trial_line
 from gpbo.space import Params, Space
 from gpbo.strategy import Strategy
 from gpbo.trial import Trial
@@ -32,6 +34,8 @@ Objective: TypeAlias = Callable[[Params], Any]
 Evaluate: TypeAlias = Callable[[Trial], Any]
 Callback: TypeAlias = Callable[[Optimizer, Trial], Any]
 Catch: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+
+log = logging.getLogger("gpbo")
 
 MAX_FAILURES = 10  # errors of the objective in a row: the fault is then in the code, not in a point
 
@@ -92,15 +96,17 @@ class Result:
         found = "best_value=None"
         if self._best is not None:
             found = f"best_value={self.best_value!r}, best_params={self.best_params!r}"
+        failed = sum(trial.state == "failed" for trial in self.trials)
         return (
             f"Result({found}, direction={self.direction!r}, trials={len(self.trials)}, "
-            f"stopped={self.stopped!r})"
+            f"failed={failed}, stopped={self.stopped!r})"
         )
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run stops, and which exceptions are failed trials; see `minimize`.
+    """When a run stops, which exceptions are failed trials, and how many of them are evaluated at
+    once; see `minimize`.
 
     Raises   TypeError, ValueError  if one makes no sense
     """
@@ -109,6 +115,7 @@ class Limits:
     timeout: float | None = None
     callbacks: Iterable[Callback] = ()
     catch: Catch = Exception
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if self.n_trials is not None:
@@ -132,6 +139,7 @@ class Limits:
         if not all(isinstance(c, type) and issubclass(c, BaseException) for c in classes):
             rule = "an exception class or a tuple of them"
             raise TypeError(explain("catch", "not exceptions", self.catch, expected=rule))
+        whole("workers", self.workers, 1, MAX_ASK)
 
 
 @hint_keywords
@@ -140,7 +148,7 @@ def minimize(
     space: Space | Mapping[str, Any],
     n_trials: int | None = 100,
     *,
-    strategy: str | Strategy = "bayes",
+    strategy: str | Strategy | None = None,
     seed: int | None = None,
     storage: Any = None,
     study: str = "default",
@@ -154,9 +162,12 @@ def minimize(
     """Find params that make the objective small.
 
     objective  called with a dict of params; returns a number, or a dict with "loss" (or "value")
-               and optionally "status"
+               and optionally "noise", its standard deviation; or with "status" "fail" and "error"
     n_trials   how many trials the study shall have in the end: a run that was interrupted goes on
                where it stopped. None: until `timeout`, or for ever
+    workers    how many trials are evaluated at once, each in a thread; which one ends first then
+               decides what comes next, so that a seed does not repeat such a run. Heavy Python code
+               wants processes: let several share a study file
     timeout    seconds after which no further trial starts
     callbacks  called with (optimizer, trial) after every trial; True stops the run
     progress   "auto" (a bar on a terminal), True or False
@@ -165,13 +176,14 @@ def minimize(
                one, and keeps its text only
     others     as in Optimizer
 
-    Ctrl-C ends the run and gives what there is; everything told is kept.
+    Ctrl-C ends the run and gives what there is; everything told is kept. The log "gpbo" has a line
+    for each trial at INFO, and the first failure at WARNING.
 
     Raises   TooManyFailuresError  after 10 errors of the objective in a row
              and what Optimizer raises
     """
-    limits, evaluate = Limits(n_trials, timeout, callbacks, catch), _with_params(objective)
-    _one_worker(workers)
+    limits = Limits(n_trials, timeout, callbacks, catch, workers)
+    evaluate = _with_params(objective)
     opt = Optimizer(
         space, "minimize", strategy, seed, storage, study, device=device, budget=n_trials
     )
@@ -184,7 +196,7 @@ def maximize(
     space: Space | Mapping[str, Any],
     n_trials: int | None = 100,
     *,
-    strategy: str | Strategy = "bayes",
+    strategy: str | Strategy | None = None,
     seed: int | None = None,
     storage: Any = None,
     study: str = "default",
@@ -196,8 +208,8 @@ def maximize(
     catch: Catch = Exception,
 ) -> Result:
     """Find params that make the objective large; everything else is as in `minimize`."""
-    limits, evaluate = Limits(n_trials, timeout, callbacks, catch), _with_params(objective)
-    _one_worker(workers)
+    limits = Limits(n_trials, timeout, callbacks, catch, workers)
+    evaluate = _with_params(objective)
     opt = Optimizer(
         space, "maximize", strategy, seed, storage, study, device=device, budget=n_trials
     )
@@ -212,18 +224,13 @@ def run(
     Raises   TooManyFailuresError  after 10 errors of `evaluate` in a row
     """
     with open_progress(progress, opt.direction, limits.n_trials) as bar:
+        trials = _Trials(opt, evaluate, limits, bar)
         try:
-            stopped = _loop(opt, evaluate, limits, bar)
+            stopped = trials.run() if limits.workers == 1 else trials.run_side_by_side()
         except KeyboardInterrupt:
             stopped = "interrupted"
     best = opt.best if opt.count("complete") else None
     return Result(opt.trials, opt.direction, stopped, opt.study, opt, best)
-
-
-def _one_worker(workers: int) -> None:
-    if workers != 1:
-        fix = "For more, share a study file between processes and call ask and tell in each."
-        raise ValueError(explain("workers", "only one here", workers, fix=fix))
 
 
 def _with_params(objective: Objective) -> Evaluate:
@@ -233,53 +240,125 @@ def _with_params(objective: Objective) -> Evaluate:
     return lambda trial: objective(dict(trial.params))
 
 
-def _loop(opt: Optimizer, evaluate: Evaluate, limits: Limits, bar: Progress) -> str:
-    """Run trials until a reason to stop, which it returns."""
-    deadline = None if limits.timeout is None else time.monotonic() + limits.timeout
-    errors: list[str] = []
-    while True:
-        finished = opt.count("complete") + opt.count("failed")
-        bar.show(opt, finished)
-        if limits.n_trials is not None and finished >= limits.n_trials:
-            return "n_trials"
-        if deadline is not None and time.monotonic() >= deadline:
-            return "timeout"
-        trial = opt.ask()
-        if trial is None:  # the last trials may be in other processes' hands
-            at_limit = finished + opt.count("pending") == limits.n_trials
-            return "n_trials" if at_limit else "exhausted"
-        error = _evaluate(opt, trial, evaluate, limits.catch)
-        errors = [*errors, error] if error else []
-        if len(errors) >= MAX_FAILURES:
-            raise TooManyFailuresError(
-                f"the objective failed {len(errors)} times in a row; if the fault is in the code, "
-                "mend it and start a new study, since these points count as failed. "
-                f"The first time:\n{errors[0]}"
-            )
-        told = opt.trial(trial.number)
-        answers = [callback(opt, told) for callback in limits.callbacks]
-        if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
-            bar.show(opt, finished + 1)
-            return "callback"
+@dataclass(frozen=True)
+class _Outcome:
+    """What an evaluation gave: a value, or why it failed and whether the objective is at fault."""
+
+    value: Any = None
+    error: str | None = None
+    at_fault: bool = True
 
 
-def _evaluate(opt: Optimizer, trial: Trial, evaluate: Evaluate, catch: Catch) -> str | None:
-    """Evaluate one trial and tell it; returns what went wrong if the objective is at fault."""
-    at_fault = True
-    try:
-        value = evaluate(trial)
-    except TrialFailed as failed:
-        error, at_fault = str(failed), failed.at_fault
-    except catch:
-        error = traceback.format_exc()
-    except BaseException:
-        opt.release(trial)
-        raise
-    else:
+class _Trials:
+    """The trials of one run, one after the other or side by side."""
+
+    def __init__(self, opt: Optimizer, evaluate: Evaluate, limits: Limits, bar: Progress) -> None:
+        self.opt, self.evaluate, self.limits, self.bar = opt, evaluate, limits, bar
+        self.errors: list[str] = []  # of the objective, the last ones in a row
+        self.failures = 0
+        timeout = limits.timeout
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+
+    def run(self) -> str:
+        """Run trials until a reason to stop, which it returns."""
+        while True:
+            reason = self._reason_to_stop()
+            trial = None if reason else self.opt.ask()
+            if trial is None:
+                return reason or self._nothing_left()
+            try:
+                outcome = self._outcome(trial)
+            except BaseException:
+                self.opt.release(trial)
+                raise
+            if self._tell(trial, outcome):
+                return "callback"
+
+    def run_side_by_side(self) -> str:
+        """The same with several trials at a time, each evaluated in a thread.
+
+        Where it ends early, those that are still running are given back: their threads end with
+        the evaluation, which nothing can stop, but what it gives is not taken.
+        """
+        running: dict[Future[_Outcome], Trial] = {}
+        pool = ThreadPoolExecutor(self.limits.workers, thread_name_prefix="gpbo")
         try:
-            opt.tell(trial, value)
-            return None
-        except (TypeError, ObservationError) as refused:  # what came back is no result
-            error = f"{type(refused).__name__}: {refused}"
-    opt.tell(trial, failed=True, error=error)
-    return error if at_fault else None
+            while True:
+                reason = self._reason_to_stop()
+                while not reason and len(running) < self.limits.workers:
+                    trial = self.opt.ask()
+                    if trial is None:
+                        break
+                    running[pool.submit(self._outcome, trial)] = trial
+                if not running:
+                    return reason or self._nothing_left()
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                outcomes = [(future.result(), future) for future in ended]
+                asked_to = [self._tell(running.pop(future), found) for found, future in outcomes]
+                if any(asked_to):
+                    return "callback"
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for trial in running.values():
+                self.opt.release(trial)
+
+    def _reason_to_stop(self) -> str | None:
+        finished, limit = self._finished(), self.limits.n_trials
+        self.bar.show(self.opt, finished)
+        if limit is not None and finished >= limit:
+            return "n_trials"
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return "timeout"
+        return None
+
+    def _nothing_left(self) -> str:
+        """Why there was nothing to ask for; the last trials may be in other processes' hands."""
+        at_limit = self._finished() + self.opt.count("pending") == self.limits.n_trials
+        return "n_trials" if at_limit else "exhausted"
+
+    def _finished(self) -> int:
+        return self.opt.count("complete") + self.opt.count("failed")
+
+    def _outcome(self, trial: Trial) -> _Outcome:
+        """Evaluate a trial; what `catch` does not name passes through."""
+        try:
+            return _Outcome(self.evaluate(trial))
+        except TrialFailed as failed:
+            return _Outcome(error=str(failed), at_fault=failed.at_fault)
+        except self.limits.catch:
+            return _Outcome(error=traceback.format_exc())
+
+    def _tell(self, trial: Trial, outcome: _Outcome) -> bool:
+        """Tell what became of a trial; returns whether a callback wants to stop.
+
+        Raises   TooManyFailuresError
+        """
+        error, at_fault = outcome.error, outcome.at_fault
+        if error is None:
+            try:
+                self.opt.tell(trial, outcome.value)
+            except (TypeError, ObservationError) as refused:  # what came back is no result
+                error = f"{type(refused).__name__}: {refused}"
+        if error is not None:
+            self.opt.tell(trial, failed=True, error=error)
+        told = self.opt.trial(trial.number)
+        self._log(told, error is not None and at_fault)
+        self.errors = [*self.errors, error] if error is not None and at_fault else []
+        if len(self.errors) >= MAX_FAILURES:
+            raise TooManyFailuresError(
+                f"the objective failed {len(self.errors)} times in a row; if the fault is in the "
+                "code, mend it and start a new study, since these points count as failed. "
+                f"The first time:\n{self.errors[0]}"
+            )
+        answers = [callback(self.opt, told) for callback in self.limits.callbacks]
+        stop = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+        if stop:
+            self.bar.show(self.opt, self._finished())
+        return stop
+
+    def _log(self, told: Trial, at_fault: bool) -> None:
+        """A line for each trial; the first error of the objective is not to be overlooked."""
+        self.failures += at_fault
+        level = logging.WARNING if at_fault and self.failures == 1 else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(level, "%s", trial_line(self.opt, told, self.limits.n_trials))

@@ -1,4 +1,4 @@
-"""The progress bar of a run: how many trials are done, and the best value so far."""
+"""How a run gets on: how many trials are done, and the best value so far; a bar, and lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from gpbo.check import one_of
 from gpbo.errors import NoResultsError
 from gpbo.optimizer import Optimizer
+from gpbo.text import first_line, last_line
+from gpbo.trial import Trial
 
 
 class Progress(ABC):
@@ -49,6 +51,8 @@ class Bar(Progress):
             best = f"best {opt.best_value:.6g} (trial {opt.best.number})"
         except NoResultsError:
             best = "no result yet"
+        failed = opt.count("failed")
+        best += f", {failed} failed" if failed else ""
         self.display.update(self._task, completed=finished, best=best)
 
 
@@ -67,3 +71,15 @@ def open_progress(wanted: str | bool, direction: str, total: int | None) -> Iter
     bar = Bar(direction, total)
     with bar.display:
         yield bar
+
+
+def trial_line(opt: Optimizer, trial: Trial, wanted: int | None) -> str:
+    """What became of a trial, how many have finished, and the best so far."""
+    finished = opt.count("complete") + opt.count("failed")
+    done = f"{finished}/{wanted}" if wanted else f"{finished} done"
+    if trial.value is None:
+        why = trial.error or ""
+        why = last_line(why) if why.startswith("Traceback") else first_line(why)
+        return f"trial {trial.number}: failed: {why} ({done})"
+    best = f"best {opt.best_value!r} in trial {opt.best.number}"
+    return f"trial {trial.number}: {trial.value!r} ({done}, {best})"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, cast
 
-from gpbo.errors import GpboWarning, SpaceError, did_you_mean, explain, hint_keywords, shorten
+from gpbo.errors import GpboWarning, SpaceError, did_you_mean, explain, hint_keywords, shorten, warn
 from gpbo.space.parameter import MANY_CHOICES, Kind, Parameter, Value, center, interval, plain
 
 Positions: TypeAlias = dict[tuple[bool, Value], int]  # (is it a bool, value) -> where it stands
@@ -237,5 +236,5 @@ def check_choices(owner: str, choices: Iterable[Value]) -> tuple[Value, ...]:
         raise SpaceError(explain(owner, "choices are equal", equal, fix=fix))
     if len(values) > MANY_CHOICES:
         message = f"{owner}: {len(values)} choices make every proposal slow; is it a number?"
-        warnings.warn(message, GpboWarning, stacklevel=4)
+        warn(message, GpboWarning)
     return values

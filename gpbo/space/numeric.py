@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from gpbo.errors import GpboWarning, SpaceError, explain, hint_keywords
+from gpbo.errors import GpboWarning, SpaceError, explain, hint_keywords, warn
 from gpbo.space.parameter import (
     LATTICE,
     Kind,
@@ -265,7 +264,7 @@ def _check_log(owner: str, low: float, high: float, step: float | None) -> float
         if high <= SMALLEST:
             raise SpaceError(explain(owner, "the range is subnormal", high, expected="> 2.3e-308"))
         message = f"{owner}: low={low!r} is subnormal; using low={SMALLEST!r}"
-        warnings.warn(message, GpboWarning, stacklevel=4)
+        warn(message, GpboWarning)
         return SMALLEST
     return low
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from gpbo.errors import SpaceError, explain, shorten
 
 Value: TypeAlias = int | float | str | bool | None
-Params: TypeAlias = dict[str, Value]
+Params: TypeAlias = dict[str, Any]  # of Values; Any, so that users may say dict[str, float]
 Kind: TypeAlias = Literal["continuous", "levels", "category"]
 
 PLAIN = frozenset({str, int, float, bool, type(None)})

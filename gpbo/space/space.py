@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,7 @@ from gpbo.errors import (
     explain,
     hint_keywords,
     shorten,
+    warn,
 )
 from gpbo.space.category import Constant, Positions, check_choices, numbered, position
 from gpbo.space.parameter import Kind, Parameter, Params, Value, center, interval
@@ -128,7 +128,7 @@ class Space(Mapping[str, Parameter]):
             raise SpaceError("Space: every entry is a constant; expected at least one parameter")
         if len(self.leaves) > MANY_PARAMETERS:
             message = f"Space: {len(self.leaves)} parameters make every proposal slow"
-            warnings.warn(message, GpboWarning, stacklevel=3)
+            warn(message, GpboWarning)
 
     @classmethod
     def _branch(cls, name: Value, parameters: Space | Mapping[str, Any] | None) -> Space:

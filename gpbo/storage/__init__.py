@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpbo.errors import StudyError, explain
+from gpbo.errors import StorageUnavailableError, StudyError, explain
 from gpbo.storage.base import Decide, Event, Storage
 from gpbo.storage.memory import MemoryStorage
 
 if TYPE_CHECKING:
     from gpbo.storage.sqlite import SqliteStorage
 
-__all__ = ["Decide", "Event", "MemoryStorage", "SqliteStorage", "Storage", "open_storage"]
+__all__ = [
+    "Decide",
+    "Event",
+    "MemoryStorage",
+    "SqliteStorage",
+    "Storage",
+    "is_there",
+    "open_existing",
+    "open_storage",
+]
 
+URL = "sqlite:///"
 SUPPORTED = "None (memory), a file path, or sqlite:///relative.db or sqlite:////absolute.db"
 
 
@@ -34,6 +45,32 @@ def open_storage(spec: str | os.PathLike[str] | Storage | None) -> Storage:
     from gpbo.storage.sqlite import SqliteStorage  # sqlite3 is imported where it is needed
 
     return SqliteStorage(_path(spec) if isinstance(spec, str) else spec)
+
+
+def open_existing(spec: str | os.PathLike[str] | Storage, fix: str) -> Storage:
+    """The same for a store that has studies: a file must exist, and none is made.
+
+    Raises   StorageUnavailableError  if there is no such file; `fix` says what to do
+             and what open_storage raises
+    """
+    if isinstance(spec, (str, os.PathLike)) and not is_there(spec):
+        raise StorageUnavailableError(
+            explain(os.fspath(spec), "there is no such study file", fix=fix)
+        )
+    return open_storage(spec)
+
+
+def is_there(file: str | os.PathLike[str]) -> bool:
+    """Whether there is a file with something in it; True too for what `open_storage` refuses."""
+    text = os.fspath(file)
+    if "://" in text and not text.startswith(URL):
+        return True
+    try:
+        return Path(text.removeprefix(URL)).expanduser().stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError, RuntimeError):
+        return True
 
 
 def _path(spec: str) -> str:

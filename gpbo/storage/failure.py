@@ -44,6 +44,13 @@ def as_storage_error(path: Path, timeout: float) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise understand(error, path, timeout) from error
+    except UnicodeDecodeError as error:  # of what SQLite says about a damaged table
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> StorageCorruptError:
+    """The error for a file whose contents make no sense."""
+    return StorageCorruptError(f"{path}: the study file is damaged ({error}). {UNUSABLE}")
 
 
 def understand(error: sqlite3.Error, path: Path, timeout: float) -> StorageError:
@@ -65,7 +72,7 @@ def understand(error: sqlite3.Error, path: Path, timeout: float) -> StorageError
         return unavailable(path, why_not_opened(path) or str(error))
     if code == NOTADB:
         return StorageCorruptError(f"{path}: not a gpbo study file ({error}). {UNUSABLE}")
-    return StorageCorruptError(f"{path}: the study file is damaged ({error}). {UNUSABLE}")
+    return damaged(path, error)
 
 
 def result_code(error: sqlite3.Error) -> int | None:

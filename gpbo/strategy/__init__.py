@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from gpbo.errors import did_you_mean, explain
+from gpbo.errors import StudyError, did_you_mean, explain
 from gpbo.strategy.base import Proposal, Strategy
 
 NAMES = ("bayes", "random", "grid", "sobol", "tpe", "trust_region")
@@ -56,4 +57,17 @@ def make(spec: Any, *, device: str = "auto", budget: int | None = None) -> Strat
     raise ValueError(f"strategy: unknown name {spec!r}. {did_you_mean(spec, NAMES)}")
 
 
-__all__ = ["NAMES", "Proposal", "Strategy", "make"]
+def kept_name(header: Mapping[str, Any]) -> str:
+    """The name of the strategy that a study was made with; "bayes" where there is none yet.
+
+    Raises   StudyError  if it is none that a name alone can make
+    """
+    name: str = header.get("strategy", "bayes")
+    if name not in NAMES:
+        rule, fix = f"one of {NAMES}", "Give the Strategy object, or another strategy."
+        wrong = "the study was made with an object that a name cannot make"
+        raise StudyError(explain("strategy", wrong, name, expected=rule, fix=fix))
+    return name
+
+
+__all__ = ["NAMES", "Proposal", "Strategy", "kept_name", "make"]

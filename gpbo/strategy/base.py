@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpbo.errors import FallbackWarning
+from gpbo.errors import FallbackWarning, warn
 from gpbo.history import History
 from gpbo.space import Lattice, Params, Space
 
@@ -66,4 +65,4 @@ class Strategy(ABC):
 
 def warn_fallback(message: str) -> None:
     """Say that something took the place of what was asked for."""
-    warnings.warn(message, FallbackWarning, stacklevel=2)
+    warn(message, FallbackWarning)

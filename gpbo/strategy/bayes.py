@@ -19,12 +19,11 @@ from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.crowd import overview
-from gpbo.strategy.device import check_device, devices, exact_rows, most_rows, one_thread
+from gpbo.strategy.device import check_device, devices, exact_rows, most_rows, own_torch
 from gpbo.strategy.draws import draw
 from gpbo.strategy.goal import acquisition_for
 from gpbo.strategy.proposals import asks, new_proposals
-from gpbo.strategy.random import Fresh
-from gpbo.strategy.sobol import sobol_points
+from gpbo.strategy.sobol import start_design
 from gpbo.surrogate.base import Surrogate
 
 GREEDY = 64  # points of a batch that are chosen one after the other; those after them are drawn
@@ -83,7 +82,7 @@ class Bayes(Strategy):
         proposals = self._start(history, begin, seed)
         if len(proposals) == n or len(proposals) < begin:
             return proposals
-        with one_thread():
+        with own_torch():
             return proposals + self._by_model(history, proposals, n - begin, seed)
 
     def recommend(self, history: History) -> Params:
@@ -91,7 +90,7 @@ class Bayes(Strategy):
         complete = history.complete
         if len(complete) < 2:
             return history.best.params
-        with one_thread():
+        with own_torch():
             for device, _ in self._devices(history):
                 try:
                     belief = self._believe(history, 0, device)
@@ -103,15 +102,7 @@ class Bayes(Strategy):
         return history.best.params
 
     def _start(self, history: History, n: int, seed: int) -> list[Proposal]:
-        """The centre of the space, then Sobol points."""
-        fresh = Fresh(history)
-        first, dimension = len(history), len(history.space.leaves)
-        points = sobol_points(dimension, first, n, seed) if n else np.empty((0, dimension))
-        for number, point in enumerate(points, first):
-            if not (number == 0 and fresh.add(np.full(dimension, 0.5))) and not fresh.add(point):
-                fresh.add_random(generator(seed, "start", number))
-        provenance = {"strategy": self.name, "phase": "start"}
-        return [Proposal(params, provenance) for params in fresh.params]
+        return start_design(history, n, seed, {"strategy": self.name, "phase": "start"})
 
     def _by_model(
         self, history: History, before: list[Proposal], n: int, seed: int
@@ -186,7 +177,7 @@ def _memory(history: History, overview: bool) -> Mapping[str, Any] | None:
     """What the newest model in the history remembered, of those with targets scaled that way."""
     for trial in reversed(history.trials):
         memory = trial.provenance.get("memory")
-        if memory is not None and memory.get("overview", False) == overview:
+        if isinstance(memory, Mapping) and memory.get("overview", False) == overview:
             return dict(memory)
     return None
 

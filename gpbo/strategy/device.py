@@ -6,7 +6,7 @@ import math
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +117,15 @@ def one_thread() -> Iterator[None]:
         with _counting:
             _inside -= 1
         torch.set_num_threads(before)
+
+
+@contextmanager
+def own_torch() -> Iterator[None]:
+    """Torch as a model needs it inside, whatever the user has set: one thread, new tensors on the
+    CPU, and none of them an inference tensor, which no surrogate's gradient could use.
+    """
+    cpu = torch.device("cpu")
+    with one_thread(), torch.inference_mode(False), ExitStack() as stack:
+        if torch.get_default_device() != cpu:  # not always: it makes each call of torch slower
+            stack.enter_context(cpu)
+        yield

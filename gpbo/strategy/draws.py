@@ -44,4 +44,4 @@ def draw(
         chance = LogFeasibility(belief.success.posterior, least=LEAST_SUCCESS, even=belief.even)
         values += chance(x.unsqueeze(1))
     best = distinct_best(values)
-    return z[best], values[torch.arange(len(best)), best]
+    return z[best], values[torch.arange(len(best), device=best.device), best]

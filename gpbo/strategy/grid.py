@@ -93,7 +93,12 @@ class Grid(Strategy):
         return not self.propose(history, 1, 0)
 
     def _provenance(self, lattice: Lattice, index: int) -> dict[str, Any]:
-        return {"strategy": self.name, "index": index, "size": lattice.size}
+        found = {"strategy": self.name, "index": index, "size": lattice.size}
+        return found if self.n is None else {**found, "n": self._counts()}
+
+    def _counts(self) -> int | dict[str, int] | None:
+        """`n` in JSON terms: what tells this grid from others of the same size."""
+        return dict(self.n) if isinstance(self.n, Mapping) else self.n
 
     def _untried(self, history: History, lattice: Lattice) -> Iterator[int]:
         """Points from the one after the last proposed on, but for those tried in another way."""
@@ -101,7 +106,7 @@ class Grid(Strategy):
         for trial in reversed(history.trials):
             made = trial.provenance
             if made.get("strategy") == self.name and not made.get("retry"):
-                if made.get("size") == lattice.size:
+                if (made.get("size"), made.get("n")) == (lattice.size, self._counts()):
                     start = made["index"] + 1
                 break
         for k in range(start, lattice.size):

@@ -67,7 +67,7 @@ def axes_of(space: Space) -> tuple[Axis, ...]:
 def _edges(parameter: Parameter, size: int) -> Array:
     """Where the interval of each value begins; its length is the value's prior probability."""
     if isinstance(parameter, Int) and parameter.log:
-        ends = np.log(parameter.low - 0.5 + np.arange(size + 1))
+        ends = np.log1p((np.arange(size + 1) - 0.5) / parameter.low)  # log(low - 0.5 + k), moved
     elif isinstance(parameter, Distribution):
         ends = parameter.frozen.cdf(parameter.low - 1 + np.arange(size + 1))
     else:

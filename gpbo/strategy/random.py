@@ -28,7 +28,8 @@ class Random(Strategy):
         fresh = Fresh(history)
         first = len(history)
         for number in range(first, first + n):
-            fresh.add_random(generator(seed, "random", number))
+            if not fresh.add_random(generator(seed, "random", number)):
+                break  # nothing is left
         return [Proposal(params, {"strategy": self.name}) for params in fresh.params]
 
 

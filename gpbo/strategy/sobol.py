@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,24 @@ class Sobol(Strategy):
         first = len(history)
         points = sobol_points(len(history.space.leaves), first, n, seed)
         for number, point in enumerate(points, first):
-            if not fresh.add(point):  # a discrete space meets its points again
-                fresh.add_random(generator(seed, "sobol", number))
+            # A discrete space meets its points again.
+            if not fresh.add(point) and not fresh.add_random(generator(seed, "sobol", number)):
+                break  # nothing is left
         return [Proposal(params, {"strategy": self.name}) for params in fresh.params]
+
+
+def start_design(history: History, n: int, seed: int, provenance: dict[str, Any]) -> list[Proposal]:
+    """What a strategy with a model begins with: the centre of the space, then Sobol points; fewer
+    than n where no more are left.
+    """
+    fresh = Fresh(history)
+    first, dimension = len(history), len(history.space.leaves)
+    points = sobol_points(dimension, first, n, seed) if n else np.empty((0, dimension))
+    for number, point in enumerate(points, first):
+        known = not (number == 0 and fresh.add(np.full(dimension, 0.5))) and not fresh.add(point)
+        if known and not fresh.add_random(generator(seed, "start", number)):
+            break  # nothing is left
+    return [Proposal(params, provenance) for params in fresh.params]
 
 
 def sobol_points(dimension: int, first: int, n: int, seed: int) -> npt.NDArray[np.float64]:

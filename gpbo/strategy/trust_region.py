@@ -19,13 +19,12 @@ from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy, warn_fallback
 from gpbo.strategy.bayes import TROUBLE, Bayes
 from gpbo.strategy.belief import Belief, believe, domain_of
-from gpbo.strategy.device import check_device, devices, most_rows, one_thread
+from gpbo.strategy.device import check_device, devices, most_rows, own_torch
 from gpbo.strategy.draws import draw
 from gpbo.strategy.goal import acquisition_for
 from gpbo.strategy.proposals import asks, new_proposals
-from gpbo.strategy.random import Fresh
 from gpbo.strategy.region import NAME, Region, region_of, run_at, since
-from gpbo.strategy.sobol import sobol_points
+from gpbo.strategy.sobol import start_design
 
 MOST, EACH = 5000, 100  # candidates to draw for: EACH for a dimension, MOST at most; TuRBO's
 # Points that are chosen one after the other; those after them in a batch are drawn. To draw all
@@ -80,7 +79,7 @@ class TrustRegion(Strategy):
         proposals = self._start(history, region, begin, seed)
         if len(proposals) == n or len(proposals) < begin:
             return proposals
-        with one_thread():
+        with own_torch():
             task = _Task(history, local, region, proposals, n - begin, seed)
             return proposals + self._by_model(task)
 
@@ -90,7 +89,7 @@ class TrustRegion(Strategy):
         complete = local.complete
         if len(complete) < 2:
             return history.best.params
-        with one_thread():
+        with own_torch():
             for device, _ in self._devices(len(local), history.space):
                 try:
                     means = _believe(local, 0, device, None).means()
@@ -102,15 +101,9 @@ class TrustRegion(Strategy):
         return history.best.params
 
     def _start(self, history: History, region: Region, n: int, seed: int) -> list[Proposal]:
-        """The centre of the space, then the points of a Sobol sequence that no run has had."""
-        fresh = Fresh(history)
-        first, dimension = len(history), len(history.space.leaves)
-        points = sobol_points(dimension, first, n, seed) if n else np.empty((0, dimension))
-        for number, point in enumerate(points, first):
-            if not (number == 0 and fresh.add(np.full(dimension, 0.5))) and not fresh.add(point):
-                fresh.add_random(generator(seed, "start", number))
-        provenance = {"strategy": self.name, "phase": "start", "region": region.began}
-        return [Proposal(params, provenance) for params in fresh.params]
+        """The start of a run: points of the sequence that no run has had."""
+        about = {"strategy": self.name, "phase": "start", "region": region.began}
+        return start_design(history, n, seed, about)
 
     def _by_model(self, task: _Task) -> list[Proposal]:
         """Proposals of a model, on the first device where it works; else Sobol points."""
@@ -165,7 +158,7 @@ class _Task:
         """What the run's newest model remembered."""
         for trial in reversed(self.history.trials[self.region.began :]):
             memory = trial.provenance.get("memory")
-            if memory is not None:
+            if isinstance(memory, Mapping):
                 return dict(memory)
         return None
 

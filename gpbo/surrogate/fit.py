@@ -210,7 +210,7 @@ def _onward(
 
 def _measured(data: Data, priors: Priors, theta: Tensor, otherwise: Tensor) -> Tensor:
     """The inverse of the curvature at a maximum theta (p,), from differences of the gradient."""
-    steps = STEP * torch.eye(len(theta), dtype=theta.dtype)
+    steps = STEP * torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
     gradient = LogPosterior(data, priors)(theta + torch.cat([steps[:1] * 0, steps])).gradient
     curvature = (gradient[0] - gradient[1:]) / STEP
     if not curvature.isfinite().all():

@@ -59,6 +59,7 @@ class PartlyKnownNoise(HomoskedasticNoise):
         super().__init__(
             noise_prior=priors.noise.module(), noise_constraint=LogRange(priors.noise_range)
         )
+        self.register_buffer("points", data.x)
         self.register_buffer("known", data.known)
         self.register_buffer("unknown", data.unknown)
 
@@ -66,9 +67,20 @@ class PartlyKnownNoise(HomoskedasticNoise):
         self, *params: Any, shape: torch.Size | None = None, **kwargs: Any
     ) -> LinearOperator:
         learned = super().forward(*params, shape=shape, **kwargs)
-        if learned.shape[-1] != len(self.known):  # points other than the observed ones
+        if not self._observed(params):
             return learned
         return DiagLinearOperator(self.known + self.noise * self.unknown)
+
+    def _observed(self, params: Any) -> bool:
+        """Whether it is about the observed points: GPyTorch passes points, a list of them, or, as
+        when it trains, none.
+        """
+        points = params[0] if params else None
+        if isinstance(points, (list, tuple)) and points:
+            points = points[0]
+        if not isinstance(points, Tensor):
+            return bool(self.training)
+        return torch.equal(points, self.points)
 
 
 class LogRange(gpytorch.constraints.Interval):

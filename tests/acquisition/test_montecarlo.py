@@ -16,6 +16,7 @@ from gpbo.acquisition import (
     normal_base_samples,
 )
 from gpbo.errors import ShapeError
+from gpbo.quasirandom import MOST_COLUMNS
 
 BEST = 0.9
 BOTH = [ConditionalLogExpectedImprovement, QLogExpectedImprovement]
@@ -53,7 +54,7 @@ def test_base_samples_leave_the_global_generators_alone():
     assert (np.random.get_state()[1] == numpy_state).all()
 
 
-@pytest.mark.parametrize("columns", [0, montecarlo.SOBOL_COLUMNS + 1])
+@pytest.mark.parametrize("columns", [0, MOST_COLUMNS + 1])
 def test_base_samples_know_no_limits(columns):
     assert samples(2, columns).shape == (2, columns)
 

@@ -89,6 +89,7 @@ def test_names_that_would_become_one_variable_are_refused() -> None:
             ["{lr}", "{layer}"],
             ["{layer} is no parameter and stays as it is; did you mean {layers}?"],
         ),
+        (["{LR}"], ["{LR} is no parameter and stays as it is; did you mean {lr}?"]),
         (["{print}", "{0}", "{x y}"], []),
     ],
 )  # fmt: skip

@@ -14,13 +14,10 @@ from hypothesis import strategies as st
 from gpbo.cli.text import (
     as_assignments,
     as_table,
-    first_line,
-    last_line,
-    one_line,
     variable_names,
-    word,
 )
 from gpbo.errors import SpaceError
+from gpbo.text import first_line, last_line, one_line, word
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 

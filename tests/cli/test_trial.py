@@ -278,7 +278,7 @@ def test_a_study_of_a_python_program_with_its_own_strategy_needs_one_by_name(
     opt.tell(opt.ask(), 3.0)
     said = gpbo("ask mine.db")
     assert said.code == 1
-    assert "only Python knows, got 'mine'" in said.err
+    assert "an object that a name cannot make, got 'mine'" in said.err
     assert gpbo("ask mine.db --strategy random").code == 0
     assert gpbo("best mine.db --json").json["value"] == 3
 

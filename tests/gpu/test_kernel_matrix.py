@@ -22,9 +22,9 @@ RTOL = {torch.float64: 3e-14, torch.float32: 2e-5}
 @pytest.fixture(autouse=True)
 def fresh():
     """The environment is read again."""
-    library.on.cache_clear()
+    library._on.cache_clear()
     yield
-    library.on.cache_clear()
+    library._on.cache_clear()
 
 
 @pytest.fixture(params=["compiled", "reference"], autouse=True)

@@ -24,9 +24,9 @@ F64 = torch.float64
 @pytest.fixture(autouse=True)
 def fresh():
     """The environment is read again."""
-    library.on.cache_clear()
+    library._on.cache_clear()
     yield
-    library.on.cache_clear()
+    library._on.cache_clear()
 
 
 @pytest.fixture(params=["compiled", "reference"], autouse=True)

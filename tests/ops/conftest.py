@@ -15,9 +15,9 @@ from gpbo.ops import library
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """The environment is read again."""
-    library.on.cache_clear()
+    library._on.cache_clear()
     yield
-    library.on.cache_clear()
+    library._on.cache_clear()
 
 
 @pytest.fixture(params=["compiled", "reference"])

@@ -60,15 +60,14 @@ def test_sums_are_those_of_autograd_through_the_matrix(points, kernel, shape):
 
 @pytest.mark.parametrize("dtype", [F64, torch.float32])
 @pytest.mark.parametrize("n", [1, 20, 33, 100])
-def test_half_of_a_symmetric_weight_is_enough(points, dtype, n):
+def test_of_a_weight_that_is_said_to_be_symmetric_half_counts_twice(points, dtype, n):
     x, scale = points(2, n, 4, dtype=dtype), points(3, 1, 4, seed=2, low=0.3, dtype=dtype)
     weight = points(n, n, seed=3, low=-1.0, dtype=dtype)
     weight = weight + weight.mT
     wanted = ("by_lengthscale", "total", "by_x1")
     whole = contract("matern52", weight, x, None, scale, wanted=wanted)
-    half = contract("matern52", weight.tril(), x, None, scale, wanted=wanted)
     half_read = contract("matern52", weight, x, None, scale, wanted=wanted, mirrored=True)
-    assert half.total.shape == (3, 2)
+    assert whole.total.shape == (3, 2)
     for name in wanted:
         tolerance = 1e-11 if dtype is F64 else 1e-3
         torch.testing.assert_close(

@@ -270,6 +270,6 @@ def test_wrong_starts_kernels_and_places_are_refused(points, monkeypatch):
         with pytest.raises(ValueError, match="climb: kernel: not one that can be fitted"):
             climb(replace(model, kernel=kernel), points(1, 4), *box(2), stop=TIGHT)
     monkeypatch.setenv(library.REFERENCE, "1")
-    library.on.cache_clear()
+    library._on.cache_clear()
     with pytest.raises(DeviceError, match="climb: no compiled code"):
         climb(model, points(1, 4), *box(2), stop=TIGHT)

@@ -25,7 +25,7 @@ ONES = torch.ones(3, dtype=torch.float64)
 
 def forget():
     """As in a new process: nothing is loaded, and the environment has not been read."""
-    library.on.cache_clear()
+    library._on.cache_clear()
     library._load.cache_clear()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import pytest
 
 import gpbo
 from gpbo import errors
+from gpbo.runner import Limits
+from gpbo.runner import run as run_trials
 
 SPACE = {"x": gpbo.Float(-1, 1)}
 
@@ -192,7 +197,8 @@ def test_no_result_at_all_is_said() -> None:
     [
         ({"n_trials": -1}, ValueError, "n_trials: out of range"),
         ({"n_trials": 2.5}, TypeError, "n_trials: not a whole number"),
-        ({"workers": 4}, ValueError, "workers: only one here, got 4"),
+        ({"workers": 0}, ValueError, "workers: out of range, got 0"),
+        ({"workers": 2.0}, TypeError, "workers: not a whole number, got 2.0"),
         ({"timeout": -3}, ValueError, "timeout: out of range"),
         ({"callbacks": [3]}, TypeError, "callbacks: not callable"),
         ({"callbacks": print}, TypeError, "callbacks: not a list"),
@@ -224,3 +230,88 @@ def test_the_progress_bar_shows_the_direction_and_the_best(
     assert "gpbo minimize" in shown
     assert "3/3" in shown
     assert "best" in shown
+
+
+def test_workers_evaluate_side_by_side_and_each_trial_is_told_once() -> None:
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def objective(params: dict[str, Any]) -> float:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.05)
+        with lock:
+            at_once -= 1
+        return square(params)
+
+    result = run(objective, 12, workers=3)
+    assert most == 3
+    assert result.stopped == "n_trials"
+    assert [t.number for t in result.trials] == list(range(12))
+    assert all(t.value == square(t.params) for t in result.trials)
+
+
+def test_workers_take_a_finite_space_to_its_end() -> None:
+    result = gpbo.minimize(lambda p: p["k"], {"k": gpbo.Int(0, 6)}, 50, workers=4, progress=False)
+    assert (result.stopped, len(result.trials), result.best_value) == ("exhausted", 7, 0.0)
+
+
+def test_an_error_that_is_not_caught_ends_all_workers_and_gives_their_trials_back() -> None:
+    def objective(params: dict[str, Any]) -> float:
+        time.sleep(0.02)
+        if params["x"] > 0:
+            raise KeyError("no such file")
+        return square(params)
+
+    opt = gpbo.Optimizer(SPACE, strategy="random", seed=0)
+    limits = Limits(30, catch=ValueError, workers=4)
+    with pytest.raises(KeyError):
+        run_trials(opt, lambda trial: objective(dict(trial.params)), limits, False)
+    pending = {trial.number for trial in opt.pending}
+    assert pending
+    assert {trial.number for trial in opt.ask(len(pending))} == pending
+
+
+def test_a_callback_stops_workers_and_loses_no_result_that_is_there() -> None:
+    result = run(square, None, workers=2, callbacks=[lambda opt, trial: trial.number >= 5])
+    assert result.stopped == "callback"
+    assert all(t.state == "complete" for t in result.trials[:5])
+
+
+def test_the_first_failure_is_a_warning_in_the_log_and_every_trial_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def objective(params: dict[str, Any]) -> float:
+        if params["x"] > 0:
+            raise RuntimeError("CUDA out of memory")
+        return square(params)
+
+    with caplog.at_level(logging.INFO, "gpbo"):
+        result = run(objective, 20)
+    assert len(caplog.records) == 20
+    warned = [record for record in caplog.records if record.levelno == logging.WARNING]
+    failed = [trial for trial in result.trials if trial.state == "failed"]
+    assert len(warned) == 1
+    first = failed[0].number
+    assert f"trial {first}: failed: RuntimeError: CUDA out of memory" in warned[0].getMessage()
+    assert f"({first + 1}/20)" in warned[0].getMessage()
+    told = next(t for t in result.trials if t.state == "complete").number
+    assert f"best {result.trials[told].value!r} in trial {told}" in caplog.text
+    assert f"failed={len(failed)}" in repr(result)
+
+
+def test_a_dict_may_hold_the_noise_of_a_value_and_the_reason_of_a_failure() -> None:
+    def objective(params: dict[str, Any]) -> dict[str, Any]:
+        if params["x"] > 0.5:
+            return {"status": "fail", "error": "diverged"}
+        if params["x"] > 0:
+            return {"loss": square(params), "loss_variance": 0.25}
+        return {"value": square(params), "noise": 0.1}
+
+    result = run(objective, 20)
+    for trial in result.trials:
+        if trial["x"] > 0.5:
+            assert trial.error == "diverged"
+        else:
+            assert trial.noise == (0.5 if trial["x"] > 0 else 0.1)

@@ -290,3 +290,12 @@ def test_a_relative_path_stays_where_it_was(
     assert storage.read("s") == events(3)
     assert storage.location == str(tmp_path / "runs.db")
     storage.close()
+
+
+def test_a_table_whose_definition_is_damaged_is_a_damaged_file(tmp_path: Path) -> None:
+    filled(tmp_path / "runs.db")
+    content = bytearray((tmp_path / "runs.db").read_bytes())
+    content[content.index(b"CREATE TABLE studies") + 5] |= 0x80
+    (tmp_path / "runs.db").write_bytes(content)
+    with pytest.raises(StorageCorruptError, match="damaged"):
+        open_storage(tmp_path / "runs.db").studies()

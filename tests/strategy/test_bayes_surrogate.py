@@ -261,3 +261,9 @@ def test_known_noise_reaches_the_model() -> None:
             opt.add({"x": 2.5 * k - 5, "y": 7.5}, float(k == 3) * 10, noise=sd if k == 3 else None)
     ours, theirs = (opt.ask().provenance for opt in opts)  # type: ignore[union-attr]
     assert ours["memory"] != theirs["memory"]
+
+
+def test_a_surrogate_works_inside_inference_mode() -> None:
+    with torch.inference_mode():
+        last = run(study(), 7)
+    assert last.provenance["phase"] == "model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,3 +117,15 @@ def test_points_that_are_known_from_elsewhere_are_left_out() -> None:
 def test_a_batch_continues_where_the_last_one_ended() -> None:
     opt = gpbo.Optimizer({"a": [1, 2, 3, 4, 5, 6]}, strategy="grid")
     assert [t.params["a"] for t in [*opt.ask(2), *opt.ask(3)]] == [1, 2, 3, 4, 5]
+
+
+def test_another_grid_of_the_same_size_is_another_grid(tmp_path: Path) -> None:
+    space = {"a": gpbo.Float(0, 1), "b": gpbo.Float(0, 1)}
+    first, second = gpbo.Grid(n={"a": 2, "b": 3}), gpbo.Grid(n={"a": 3, "b": 2})
+    for grid, new in ((first, 6), (second, 2)):
+        opt = gpbo.Optimizer(space, strategy=grid, seed=0, storage=tmp_path / "runs.db")
+        before = len(opt.trials)
+        while (trial := opt.ask()) is not None:
+            opt.tell(trial, 0.0)
+        assert len(opt.trials) - before == new
+    assert {(0.5, 0.0), (0.5, 1.0)} <= {(t["a"], t["b"]) for t in opt.trials}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy.stats import kstest, qmc
 
 import gpbo
+from gpbo.errors import SpaceExhaustedWarning
 from gpbo.seeding import generator
 from gpbo.space.encode import encode
+from gpbo.strategy.random import Fresh
 from gpbo.strategy.sobol import sobol_points
 
 
@@ -53,3 +57,22 @@ def test_every_kind_of_parameter_is_proposed(strategy: str, rich_space: gpbo.Spa
     assert all(rich_space.check(t.params) == t.params for t in trials)
     assert {t.params["opt"] for t in trials} == {"sgd", "adam"}
     assert {t.params["act"] for t in trials} == {"relu", "tanh", None}
+
+
+@pytest.mark.parametrize("strategy", ["random", "sobol", "bayes", "trust_region", "tpe"])
+def test_asking_for_far_more_than_is_left_looks_through_the_space_once(
+    strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opt = gpbo.Optimizer({"k": gpbo.Int(0, 299)}, strategy=strategy, seed=0)
+    looks = 0
+    rest = Fresh._rest
+
+    def counted(self: Fresh, rng: np.random.Generator) -> Iterator[gpbo.space.Params]:
+        nonlocal looks
+        looks += 1
+        return rest(self, rng)
+
+    monkeypatch.setattr(Fresh, "_rest", counted)
+    with pytest.warns(SpaceExhaustedWarning):
+        assert len(opt.ask(4000)) == 300
+    assert looks <= 300

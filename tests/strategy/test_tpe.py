@@ -387,3 +387,12 @@ def test_gamma_decides_how_many_trials_are_good() -> None:
     counts = {gamma: TPE(gamma=gamma).count(30) for gamma in (0.01, 0.1, 0.3, 1.0)}
     assert counts == {0.01: 1, 0.1: 3, 0.3: 9, 1.0: 25}
     assert TPE(gamma=0.1).count(70) == 7  # 0.1 * 70 is 7.000000000000001
+
+
+def test_a_short_range_of_huge_integers_on_a_log_scale_has_its_densities() -> None:
+    space = {"n": gpbo.Int(2**52, 2**52 + 3, log=True), "x": gpbo.Float(0, 1)}
+    opt = study(space)
+    for _ in range(25):
+        trial = opt.ask()
+        opt.tell(trial, trial["x"])
+    assert all(math.isfinite(t.provenance.get("log_ratio") or 0.0) for t in opt.trials)

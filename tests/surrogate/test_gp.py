@@ -104,6 +104,27 @@ def test_the_gpytorch_model_believes_the_same() -> None:
     torch.testing.assert_close(belief.variance, variance, rtol=1e-6, atol=1e-7)
 
 
+def test_known_noise_is_that_of_the_observed_points_and_of_no_others() -> None:
+    x, y = problem(10, 2)
+    surrogate, noise = GaussianProcess(), torch.full((10,), 4.0, dtype=torch.float64)
+    memory = surrogate.fit(x, y, generator(0, "fit"), noise=noise).memory
+    model = surrogate.gpytorch_model(x, y, memory, noise=noise)
+    mll = gpytorch.mlls.ExactMarginalLogLikelihood(model.likelihood, model)
+    torch.testing.assert_close(mll(model(x), y), mll(model(x), y, x))
+    added = model.likelihood(model(x)).variance - model(x).variance
+    torch.testing.assert_close(added.detach(), noise)
+    model.eval()
+    belief = surrogate.posterior(x, y, memory, noise=noise)
+    for n in (9, 10, 11):
+        new = problem(n, 2, seed=5)[0]
+        with torch.no_grad():
+            found = model(new)
+        torch.testing.assert_close(found.mean, belief.mean(new), rtol=1e-7, atol=1e-7)
+        for added in (model.likelihood(found), model.likelihood(found, new)):
+            learned = added.variance - found.variance
+            torch.testing.assert_close(learned, torch.full_like(learned, memory["noise"]))
+
+
 def test_the_gpytorch_model_can_be_trained_further_within_its_ranges() -> None:
     x, y = problem(10, 2)
     surrogate = GaussianProcess()
