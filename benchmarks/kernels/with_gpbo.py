@@ -24,11 +24,11 @@ def by_reference() -> Iterator[None]:
     """Inside, plain torch does what the compiled library would do."""
     before = os.environ.get(library.REFERENCE)
     os.environ[library.REFERENCE] = "1"
-    library.on.cache_clear()
+    library._on.cache_clear()
     try:
         yield
     finally:
-        library.on.cache_clear()
+        library._on.cache_clear()
         if before is None:
             del os.environ[library.REFERENCE]
         else:

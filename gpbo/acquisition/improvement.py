@@ -143,4 +143,4 @@ def _success_terms(success: GaussianPosterior, even: float) -> ops.BeliefTerms:
     """With labels moved so that those with even odds are 0.5, which the compiled code expects."""
     weights = success.weights.unsqueeze(0)
     terms = _terms(success, success.x, success.inverse_lower, weights)
-    return replace(terms, constant=terms.constant + 0.5 - even)
+    return replace(terms, constant=terms.constant + (0.5 - even))

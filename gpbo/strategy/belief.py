@@ -33,9 +33,9 @@ BLOCK = 4096  # trials whose means are computed at once: more may not fit into m
 # steps, or above MOST_SHORT where there are so few that this is less.
 # Decisions 18 and 20 in docs have the measurements.
 STEPS, MOST_SHORT = 2, 0.5
-# From this noise variance of the labels on, which luck gives them where it fails one trial of ten,
-# failing is a matter of luck as much as of place. Decision 23 in docs has the measurements.
-LUCK = 0.09
+# A predicted label, 1 for success and 0 for failure, from which on success is sure. Decision 23 in
+# docs has the measurements.
+SURE = 0.95
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,16 @@ class Belief:
     def even(self) -> float:
         """The predicted label that counts as even odds of success: 0.5, unless trials fail by luck.
 
-        A label of 0.5 is half of what ground is like where trials succeed. Where the labels are as
-        noisy as LUCK, trials fail beside those that succeed, and it is half of what is predicted at
-        the median of the successful ones.
+        Where success is SURE for a tenth of the trials that succeeded, others fail because of where
+        they are. Else trials fail anywhere, and half of what is predicted at the median of the
+        successful ones is half of what ground is like.
         """
-        if self.success is None or float(self.success.memory.get("noise", 0.0)) < LUCK:
+        if self.success is None:
             return 0.5
-        usual = float(self._means(self.success.posterior).median())
-        return 0.5 * min(max(usual, 0.0), 1.0)
+        labels = self._means(self.success.posterior).sort().values
+        if float(labels[int(0.9 * len(labels))]) >= SURE:
+            return 0.5
+        return 0.5 * max(float(labels[len(labels) // 2]), 0.0)
 
     def _means(self, posterior: Posterior) -> Tensor:
         points = self.domain.embed(self.tried[~torch.isnan(self.quality)])
