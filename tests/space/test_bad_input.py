@@ -150,7 +150,7 @@ BAD = [
         match=r"grid has 7\.3e8 points; expected at most 10\*\*7\. .*n=, or use 'sobol'",
     ),
     mistyped("26", Float, 1e-5, hihg=1, match="Float: unknown argument 'hihg'. Did you mean 'hig"),
-    mistyped("26", Float, 0, 1, prior="log", match="unknown argument 'prior'. Known: low, high, log, s"),
+    mistyped("26", Float, 0, 1, prior="log", match="'prior'. Known: low, high, log, s"),
     mistyped("26", Categorical, choises=["a"], match="'choises'. Did you mean 'choices'"),
     mistyped("26", Space, lr=Float(0, 1), match="Space: unknown argument 'lr'"),
     mistyped(
