@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gpbo.maximizer.domain import CATEGORY, LATTICE, Domain
+from gpbo.maximizer.settings import Settings
 from gpbo.maximizer.start import even
 
-MOVED = 20  # coordinates that a candidate changes where there are more; Eriksson et al. 2019
 # Categories have no length: a candidate changes about so many, each with a chance of a half at
 # most, as the local candidates in start.py do.
 CATEGORIES = 2
@@ -65,15 +65,16 @@ class Box:
     def candidates(self, domain: Domain, n: int, rng: np.random.Generator) -> Tensor:
         """Quasi-random points inside that differ from the centre in some coordinates only.
 
-        Each coordinate is changed with a chance of min(1, 20 / p), and one of them certainly. What
-        is inactive at the centre, and active in a candidate, is anything.
+        Each coordinate is changed with a chance of min(1, moved / p), where `Settings` has moved,
+        and one of them certainly. What is inactive at the centre, and active in a candidate, is
+        anything.
 
         Shapes   -> (n, p), snapped; not all distinct where coordinates are discrete
         Source   Eriksson et al. 2019, arXiv:1910.01739, supplement; Regis & Shoemaker 2013,
                  doi:10.1080/0305215X.2012.687731
         """
         u = even(domain.p, n, rng, self.center.device)
-        chance = torch.full_like(self.center, min(1.0, MOVED / domain.p))
+        chance = torch.full_like(self.center, min(1.0, Settings().moved / domain.p))
         category = domain.kind == CATEGORY
         count = int(category.sum())
         if count:

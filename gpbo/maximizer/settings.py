@@ -1,4 +1,4 @@
-"""How hard the maximizer looks: every count, with where it comes from.
+"""How hard the maximizer looks: every count, and where it comes from, if it was measured.
 
 "A/B" is a comparison over 90 posteriors (3 to 48 coordinates, 40 or 150 observations drawn from
 the prior, lengthscales of 0.1 to 0.4 sqrt(p) spread by a factor of 4): how far the log expected
@@ -24,7 +24,7 @@ class Settings:
     # A/B: 4 starts lose 0.025, 6 0.018, 10 0.011, 16 0.008; the best 10 candidates, which are
     # mostly on one hill, 0.024.
     starts: int = 10
-    eta: float = 1.0  # temperature of the draw of starts; BoTorch's; A/B: 2 and 4 lose more
+    eta: float = 1.0  # inverse temperature of the draw of starts; BoTorch's; A/B: 2, 4 lose more
     steps: int = 200  # L-BFGS iterations of one climb
     # A/B: of 1e-9 | 1e-5, 1e-5 | 1e-2 and 1e-3 | 1e-1 the first two lose the same, at 35 and 27
     # calls, the last 0.001 more, at 19.

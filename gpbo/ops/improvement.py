@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gpbo.errors import DeviceError, ShapeError, explain
 from gpbo.ops import library
-from gpbo.ops.compiled import KERNELS, Library
+from gpbo.ops.compiled import KERNELS, OUT_OF_MEMORY, Library
 
 BELIEF = struct.Struct("2q4P3d")
 IMPROVEMENT = struct.Struct("qP4d")
@@ -164,7 +164,7 @@ def _dense(promise: Promise, x: Tensor) -> Tensor:
 
 
 def _check(status: int) -> None:
-    if status == 2:
+    if status == OUT_OF_MEMORY:
         raise MemoryError("gpbo: no memory for the scratch of an acquisition")
     if status:
         raise DeviceError(explain("cpu", "a compiled acquisition failed", status))

@@ -205,10 +205,12 @@ def fit(
         name = "the model as it was made" if known is None else "the last good parameters"
         fallback = f"no start has a finite log posterior: {name}"
         chosen, searched = built if known is None else known, 0
+    jitter = float(target(chosen.unsqueeze(0)).jitter)
+    row.write(chosen)  # whatever was looked at last, the model is left with these
     report = FitReport(
         iterations=int(end.iterations[best]),
         gradient_norm=float(end.grad_norm[best]),
-        jitter=float(target(chosen.unsqueeze(0)).jitter),
+        jitter=jitter,
         log_posterior=-float(end.value[best]),
         seconds=time.perf_counter() - began,
         starts=len(rows),

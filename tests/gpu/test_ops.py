@@ -80,6 +80,38 @@ def test_matrix_and_sums_are_those_of_the_cpu(kernel, symmetric):
             torch.testing.assert_close(one.cpu(), other, rtol=1e-9, atol=1e-10)
 
 
+# In depths beyond 16 a tile of columns is read in several rounds.
+@pytest.mark.parametrize("dtype", [F64, torch.float32])
+@pytest.mark.parametrize(("n", "m", "d"), [(33, 70, 17), (40, 40, 40), (1, 130, 33), (65, 2, 16)])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_sums_and_products_are_those_of_the_cpu_in_any_depth(symmetric, n, m, d, dtype):
+    x1, x2 = draw(n, d, seed=1).to(dtype), None if symmetric else draw(m, d, seed=2).to(dtype)
+    m = n if symmetric else m
+    scale, weight = draw(d, seed=3, low=1.0, high=4.0).to(dtype), draw(n, m, seed=4).to(dtype)
+    v = draw(m, 3, seed=5).to(dtype)
+    tolerance = {"rtol": 1e-9, "atol": 1e-10} if dtype is F64 else {"rtol": 2e-3, "atol": 2e-3}
+    sums = contract("matern52", weight, x1, x2, scale, wanted=RESULTS)
+    given = (cpu(weight).double(), cpu(x1).double(), None if x2 is None else cpu(x2).double())
+    right = contract("matern52", *given, cpu(scale).double(), wanted=RESULTS)
+    for name in RESULTS:
+        one, other = getattr(sums, name), getattr(right, name)
+        if one is not None:
+            torch.testing.assert_close(one.cpu().double(), other, **tolerance)
+    got = product("matern52", x1, x2, scale, v)
+    want = product("matern52", *given[1:], cpu(scale).double(), cpu(v).double())
+    torch.testing.assert_close(got.cpu().double(), want, **tolerance)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(0, 5, 3), (5, 0, 3), (0, 0, 3), (4, 5, 0)])
+def test_where_there_is_nothing_sums_are_zero(n, m, d):
+    x1, x2, scale = draw(n, d), draw(m, d), draw(d, low=0.3)
+    sums = contract("matern52", draw(n, m), x1, x2, scale, wanted=("by_lengthscale", "by_x1"))
+    assert not sums.by_lengthscale.any()
+    assert not sums.by_x1.any()
+    assert product("matern52", x1, x2, scale, draw(m, 2)).shape == (n, 2)
+    assert kernel_matrix("matern52", x1, x2, scale).shape == (n, m)
+
+
 @pytest.mark.parametrize("kernel", NAMES)
 def test_products_posteriors_and_likelihoods_are_those_of_the_cpu(kernel):
     x, scale, shape = draw(60, 3, seed=1), draw(3, seed=2, low=0.3), alpha_of(kernel)

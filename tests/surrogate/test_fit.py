@@ -222,6 +222,26 @@ def test_a_later_fit_begins_with_the_curvature_of_the_one_before() -> None:
         assert report.log_posterior == pytest.approx(slow.log_posterior, abs=1e-3)
 
 
+def test_a_step_that_promises_next_to_nothing_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not can_fit(torch.device("cpu")):
+        pytest.skip("the compiled library is not installed")
+    x, y = problem(60, 4)
+
+    def chain() -> tuple[int, float]:
+        found, _ = fitted(x[:40], y[:40])
+        evaluations = 0
+        for n in range(41, 60):
+            found, report = fitted(x[:n], y[:n], warm=replace(found, searched=n))
+            evaluations += report.evaluations
+        return evaluations, report.log_posterior
+
+    few, reached = chain()
+    monkeypatch.setattr(module, "DECREMENT", 0.0)
+    many, most = chain()
+    assert few < many
+    assert reached == pytest.approx(most, abs=1e-2)
+
+
 def test_of_many_hyperparameters_the_diagonal_of_the_curvature_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
