@@ -157,42 +157,41 @@ def test_pending_points_are_conditioned_on_and_keep_their_distance() -> None:
     assert min(gaps) > 1e-3
 
 
-@pytest.mark.parametrize(("noise", "ways"), [(0.0, 1), (0.5, goal_module.BASE_SAMPLES)])
-def test_what_is_pending_counts_as_its_mean_where_an_objective_repeats(
-    monkeypatch: pytest.MonkeyPatch, noise: float, ways: int
-) -> None:
-    samples = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any, int]]:
+    """The belief, the goal and the number of pending points of every acquisition that is made."""
+    made: list[tuple[Any, Any, int]] = []
 
     def watched(posterior: Any, goal: Any, pending: torch.Tensor) -> Any:
-        samples.append(goal.base_samples)
+        made.append((posterior, goal, len(pending)))
         return improvement(posterior, goal, pending)
 
     improvement = goal_module.improvement
     monkeypatch.setattr(goal_module, "improvement", watched)
+    return made
+
+
+@pytest.mark.parametrize(("noise", "ways"), [(0.0, 1), (0.5, goal_module.BASE_SAMPLES)])
+def test_what_is_pending_counts_as_its_mean_where_an_objective_repeats(
+    asked: list[tuple[Any, Any, int]], noise: float, ways: int
+) -> None:
     opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, strategy=Bayes(device="cpu"))
     rng = np.random.default_rng(0)
     for _ in range(20):
         trial = opt.ask()
         assert trial is not None
         opt.tell(trial, math.sin(6 * trial["x"]) + noise * rng.standard_normal())
-    samples.clear()
+    asked.clear()
     opt.ask(3)
+    samples = [goal.base_samples for _, goal, _ in asked]
     assert {len(one) for one in samples} == {ways}
     assert noise > 0 or not samples[0].any()
 
 
 @pytest.mark.parametrize("strategy", ["bayes", "trust_region"])
 def test_the_noise_that_counts_takes_turns_with_the_asks_whatever_they_ask_for(
-    monkeypatch: pytest.MonkeyPatch, strategy: str
+    asked: list[tuple[Any, Any, int]], strategy: str
 ) -> None:
-    asked = []
-
-    def watched(posterior: Any, goal: Any, pending: torch.Tensor) -> Any:
-        asked.append((len(pending), round(goal.noise / posterior.noise, 6)))
-        return improvement(posterior, goal, pending)
-
-    improvement = goal_module.improvement
-    monkeypatch.setattr(goal_module, "improvement", watched)
     rng = np.random.default_rng(0)
     for batch in (1, 2, 3):
         opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, strategy=strategy, device="cpu")
@@ -200,33 +199,27 @@ def test_the_noise_that_counts_takes_turns_with_the_asks_whatever_they_ask_for(
         for _ in range(12):
             for trial in opt.ask(batch):
                 opt.tell(trial, math.sin(6 * trial["x"]) + 0.3 * rng.standard_normal())
-        first = [share for pending, share in asked if not pending]
+        shares = [(round(goal.noise / belief.noise, 6), beside) for belief, goal, beside in asked]
+        first = [share for share, beside in shares if not beside]
         assert len(first) >= 6
         assert {one: len(set(first[one::2])) for one in (0, 1)} == {0: 1, 1: 1}
         assert set(first) == {1.0, 0.1}
-        assert not any(share for pending, share in asked if pending)
+        assert not any(share for share, beside in shares if beside)
 
 
 def test_with_categories_noise_counts_beside_pending_points_too(
-    monkeypatch: pytest.MonkeyPatch,
+    asked: list[tuple[Any, Any, int]],
 ) -> None:
-    asked = []
-
-    def watched(posterior: Any, goal: Any, pending: torch.Tensor) -> Any:
-        asked.append(goal.noise)
-        return improvement(posterior, goal, pending)
-
-    improvement = goal_module.improvement
-    monkeypatch.setattr(goal_module, "improvement", watched)
     space = {"x": gpbo.Float(0, 1), "kind": ["a", "b", "c"]}
     opt = gpbo.Optimizer(space, seed=0, device="cpu")
     for trial in opt.ask(8):
         opt.tell(trial, float(trial["x"]))
     opt.ask(4)
-    assert asked[0] == pytest.approx(asked[2])
-    assert asked[1] == pytest.approx(asked[3])
-    assert min(asked) > 0
-    assert sorted(asked)[2] == pytest.approx(10 * sorted(asked)[1])
+    noises = [goal.noise for _, goal, _ in asked]
+    assert noises[0] == pytest.approx(noises[2])
+    assert noises[1] == pytest.approx(noises[3])
+    assert min(noises) > 0
+    assert sorted(noises)[2] == pytest.approx(10 * sorted(noises)[1])
 
 
 def test_of_a_large_batch_the_last_are_drawn_and_all_are_distinct() -> None:
