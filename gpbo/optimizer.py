@@ -79,7 +79,8 @@ class Optimizer:
         if not isinstance(study, str) or not study:
             raise TypeError(explain("study", "not a name", study, expected="a non-empty str"))
         options = Options(strategy, device, on_nan, keep_trials, budget)
-        options.strategy_for({}).check(space)  # before a file is made
+        if strategy is not None:
+            options.strategy_for({}).check(space)  # before a file is made
         store = open_storage(storage)
         strategy = options.strategy_for(store.header(study) or {})
         strategy.check(space)

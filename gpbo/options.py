@@ -28,7 +28,8 @@ class Options:
         flag("keep_trials", self.keep_trials)
         if self.budget is not None:
             object.__setattr__(self, "budget", whole("budget", self.budget, 0))
-        self._make("bayes" if self.strategy is None else self.strategy)
+        if self.strategy is not None or self.device != "auto":  # else there is nothing to refuse
+            self.strategy_for({})
 
     def strategy_for(self, header: Mapping[str, Any]) -> Strategy:
         """The strategy that was named, else that of the study with this header.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -558,6 +559,19 @@ def test_a_study_is_loaded_without_its_space(tmp_path: Path) -> None:
         gpbo.Optimizer.load(file, "fashion")
     with pytest.raises(TypeError, match=r"unknown argument 'space'"):
         gpbo.Optimizer.load(file, space=LINE)  # type: ignore[call-arg]
+
+
+def test_a_study_without_a_model_is_loaded_without_torch(tmp_path: Path) -> None:
+    study(storage=tmp_path / "runs.db")
+    program = """
+import sys, gpbo
+opt = gpbo.Optimizer.load(sys.argv[1])
+opt.tell(opt.ask(), 0.5)
+assert "torch" not in sys.modules
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "runs.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_loading_makes_no_file(tmp_path: Path) -> None:
