@@ -123,8 +123,11 @@ def test_at_the_end_no_coordinate_can_go_downhill(
     settings = Settings(max_iter=2000, gradient_tolerance=1e-6, value_tolerance=0.0)
     found = run(f, starts(3, p, low, high, seed), low, high, settings)
     box = torch.tensor([low, high], dtype=torch.float64)
-    norm = projected_gradient_norm(found.x, f(found.x)[1], box[0], box[1])
-    assert (norm < 1e-4).all()
+    value, gradient = f(found.x)
+    norm = projected_gradient_norm(found.x, gradient, box[0], box[1])
+    # Along a curvature c, a gradient g promises g^2 / 2c: below the rounding of f nothing is seen.
+    unseen = (2 * 10**power * 1e-15 * value.abs().clamp(min=1.0)).sqrt()
+    assert (norm < 1e-4 + 4 * unseen).all()
     assert ((found.x >= low) & (found.x <= high)).all()
     spread = found.value.max() - found.value.min()
     assert spread <= 1e-6 * (1 + found.value.abs().max())
