@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from gpbo.errors import ObservationError, StrategyError, explain
 from gpbo.history import Event, History
@@ -32,19 +33,9 @@ def hand_out(
         journal.sync()
         turn = journal.turns
         plan = _plan(journal, strategy, wanted - len(numbers), keep, budget)
-
-        patient = overtaken < PATIENCE
-
-        def decide(
-            turn: int = turn, plan: list[Event] = plan, patient: bool = patient
-        ) -> list[Event]:
-            if journal.turns == turn:
-                return plan
-            return [] if patient else _still_new(plan, journal.history, budget)
-
         if not plan:
             break
-        written = journal.write(decide)
+        written = journal.write(partial(_on_newest, plan, journal, turn, overtaken, budget))
         numbers += [event["trial"] for event in written]
         overtaken += not written
     return [journal.history.trials[number].copy() for number in numbers]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class Belief:
         """The posterior mean at every complete trial, in the order of `History.complete`."""
         return self._means(self.posterior)
 
-    @property
+    @cached_property
     def even(self) -> float:
         """The predicted label that counts as even odds of success: 0.5, unless trials fail by luck.
 
