@@ -3,7 +3,7 @@
 // With w = weight * slope, everything follows from the pull of each point, sum over j of
 // w_ij (a_i - b_j), in both directions: the derivative by a point is twice that over the
 // lengthscale, and the one by a lengthscale collects coordinate times pull. A block of threads owns
-// the pulls of kTile points and walks over all the others in one order, so nothing is added
+// the pulls of kSide points and walks over all the others in one order, so nothing is added
 // atomically; a second kernel adds up what blocks left.
 
 #include "tile.h"
@@ -11,12 +11,17 @@
 namespace gpbo {
 namespace {
 
+using Square = Tile<32, 4, 1>;
+constexpr int kSide = Square::kHeight;
+static_assert(Square::kWidth == kSide && Square::kAcross == kSide, "a thread has a column");
+
 template <typename T>
 struct Sums {
   const T* weight;
   int64_t weight_batch, weight_row, weight_column;
   const T *left, *right;
   int64_t rank;
+  bool mirrored;
   T *by_lengthscale, *by_shape, *total, *by_x1, *by_x2;
   T *pull1, *pull2, *parts;  // (batch, n, d), (batch, m, d), (batch, tiles of x1, 2)
 
@@ -45,25 +50,29 @@ __device__ T sum_of_block(T mine, T* lanes) {
 // kTurned: the pulls of x2, for which the points change places.
 template <typename Kernel, bool kTurned, typename T>
 __global__ void __launch_bounds__(kThreads) pull(const Problem<T> p, const Sums<T> s) {
-  __shared__ T a[kDepth][kTile + 1], b[kDepth][kTile + 1], w[kTile][kTile + 1], lanes[kThreads];
+  __shared__ Part<T, kSide> a, b;
+  __shared__ T w[kSide][kSide + 1], lanes[kThreads];
   const Points<T> mine = kTurned ? p.x2 : p.x1, others = kTurned ? p.x1 : p.x2;
   const int64_t n = p.x1.count, m = p.x2.count;
   T* pulls = kTurned ? s.pull2 : s.pull1;
-  for (int64_t t = blockIdx.x; t < p.batch * mine.tiles(); t += gridDim.x) {
-    const int64_t batch = t / mine.tiles(), i = t % mine.tiles() * kTile;
+  const int64_t tiles = tiles_of(mine.count, kSide);
+  for (int64_t t = blockIdx.x; t < p.batch * tiles; t += gridDim.x) {
+    const int64_t batch = t / tiles, i = t % tiles * kSide;
     T total = T(0), by_shape = T(0);
-    for (int64_t j = 0; j < others.count; j += kTile) {
-      T r2[kPerThread];
-      distances(p, mine, others, batch, i, j, a, b, r2);
-      for (int q = 0; q < kPerThread; ++q) {
-        const int local = threadIdx.y + q * kRowsOfThreads;
+    for (int64_t j = 0; j < others.count; j += kSide) {
+      T r2[Square::kRows][1];
+      distances<Square>(p, mine, others, batch, i, j, a, b, r2);
+      for (int q = 0; q < Square::kRows; ++q) {
+        const int local = threadIdx.y + q * Square::kDown;
         const int64_t row = i + local, column = j + threadIdx.x;
         T weight = T(0), both = T(0), value, slope, shape;
         if (row < mine.count && column < others.count) {
           weight = kTurned ? s.at(batch, column, row, n, m) : s.at(batch, row, column, n, m);
-          both = p.symmetric ? weight + s.at(batch, column, row, n, m) : weight;
+          both = !p.symmetric ? weight
+                 : s.mirrored ? T(2) * weight
+                              : weight + s.at(batch, column, row, n, m);
         }
-        Kernel::at(Kernel::argument(r2[q], p.shape_of(batch)), p.shape_of(batch), value, slope,
+        Kernel::at(Kernel::argument(r2[q][0], p.shape_of(batch)), p.shape_of(batch), value, slope,
                    shape);
         if (row < mine.count && column < others.count) {
           total += weight * value;
@@ -75,14 +84,14 @@ __global__ void __launch_bounds__(kThreads) pull(const Problem<T> p, const Sums<
       }
       for (int64_t depth = 0; pulls && depth < p.d; depth += kDepth) {
         __syncthreads();
-        load(p, mine, batch, i, depth, a);
-        load(p, others, batch, j, depth, b);
+        load<kSide>(p, mine, batch, i, depth, a);
+        load<kSide>(p, others, batch, j, depth, b);
         __syncthreads();
         const int64_t row = i + threadIdx.x;
-        for (int k = threadIdx.y; k < kDepth; k += kRowsOfThreads) {
+        for (int k = threadIdx.y; k < kDepth; k += Square::kDown) {
           if (row >= mine.count || depth + k >= p.d) continue;
           T sum = T(0);
-          for (int c = 0; c < kTile; ++c) sum += w[threadIdx.x][c] * (a[k][threadIdx.x] - b[k][c]);
+          for (int c = 0; c < kSide; ++c) sum += w[threadIdx.x][c] * (a[k][threadIdx.x] - b[k][c]);
           T* out = pulls + (batch * mine.count + row) * p.d + depth + k;
           *out = j == 0 ? sum : *out + sum;
         }
@@ -99,12 +108,11 @@ __global__ void __launch_bounds__(kThreads) pull(const Problem<T> p, const Sums<
 template <typename T>
 __device__ T moment(const Problem<T>& p, const Points<T>& points, const T* pulls, int64_t batch,
                     int64_t k, T* lanes) {
-  const T origin = p.x1.count > 0 ? p.x1.data[batch * p.x1.batch + k * p.x1.column] : T(0);
+  const T origin = p.origin(batch, k), inverse = T(1) / p.length(batch, k);
   T sum = T(0);
   for (int64_t i = threadIdx.x; i < points.count; i += kThreads) {
     const T x = points.data[batch * points.batch + i * points.row + k * points.column];
-    const T scaled = (x - (isfinite(origin) ? origin : T(0))) * (T(1) / p.length(batch, k));
-    sum += scaled * pulls[(batch * points.count + i) * p.d + k];
+    sum += (x - origin) * inverse * pulls[(batch * points.count + i) * p.d + k];
   }
   return sum_of_block(sum, lanes);
 }
@@ -126,8 +134,9 @@ __global__ void __launch_bounds__(kThreads) finish(const Problem<T> p, const Sum
     const int64_t batch = t / (p.d + 1), k = t % (p.d + 1);
     if (k == p.d) {
       T sums[2] = {T(0), T(0)};
-      for (int64_t i = threadIdx.x; i < p.x1.tiles(); i += kThreads)
-        for (int q = 0; q < 2; ++q) sums[q] += s.parts[2 * (batch * p.x1.tiles() + i) + q];
+      const int64_t tiles = tiles_of(p.x1.count, kSide);
+      for (int64_t i = threadIdx.x; i < tiles; i += kThreads)
+        for (int q = 0; q < 2; ++q) sums[q] += s.parts[2 * (batch * tiles + i) + q];
       for (int q = 0; q < 2; ++q) sums[q] = sum_of_block(sums[q], lanes);
       if (threadIdx.x == 0 && s.total) s.total[batch] = sums[0];
       if (threadIdx.x == 0 && s.by_shape) s.by_shape[batch] = sums[1];
@@ -157,6 +166,7 @@ bool start(int kernel, const gpbo_pairs& pairs, const gpbo_contraction& c, cudaS
             static_cast<const T*>(c.left),
             static_cast<const T*>(c.right),
             c.rank,
+            c.mirrored != 0,
             static_cast<T*>(c.by_lengthscale),
             static_cast<T*>(c.by_shape),
             static_cast<T*>(c.total),
@@ -166,20 +176,16 @@ bool start(int kernel, const gpbo_pairs& pairs, const gpbo_contraction& c, cudaS
             partial + p.batch * p.x1.count * p.d,
             partial + p.batch * p.x1.count * p.d + second};
   if (!pulls(c)) s.pull1 = s.pull2 = nullptr;
-  const auto grid = [](int64_t blocks) {
-    return dim3(static_cast<unsigned>(std::max<int64_t>(1, std::min(blocks, kMostBlocks))));
-  };
-  const dim3 block(kTile, kRowsOfThreads);
   // Where there is no pair, the pulls are 0 and no block would write them.
   if (empty(pairs))
     cudaMemsetAsync(partial, 0, (p.batch * p.x1.count * p.d + second) * sizeof(T), stream);
   const bool known = for_kernel(kernel, [&](auto which) {
     using Kernel = decltype(which);
-    pull<Kernel, false><<<grid(p.batch * p.x1.tiles()), block, 0, stream>>>(p, s);
+    launch(pull<Kernel, false, T>, p.batch * tiles_of(p.x1.count, kSide), kSide, stream, p, s);
     if (s.pull2 && !p.symmetric)
-      pull<Kernel, true><<<grid(p.batch * p.x2.tiles()), block, 0, stream>>>(p, s);
+      launch(pull<Kernel, true, T>, p.batch * tiles_of(p.x2.count, kSide), kSide, stream, p, s);
   });
-  if (known) finish<<<grid(p.batch * (p.d + 1)), kThreads, 0, stream>>>(p, s);
+  if (known) launch(finish<T>, p.batch * (p.d + 1), kThreads, stream, p, s);
   return known;
 }
 
@@ -190,7 +196,7 @@ extern "C" {
 
 int64_t gpbo_cuda_contract_scratch(const gpbo_pairs* pairs, const gpbo_contraction* sums) {
   if (!gpbo::valid(GPBO_RBF, pairs) || !sums) return 0;
-  const int64_t tiles = (pairs->n + gpbo::kTile - 1) / gpbo::kTile;
+  const int64_t tiles = gpbo::tiles_of(pairs->n, gpbo::kSide);
   return pairs->batch * ((pairs->n + (pairs->symmetric ? 0 : pairs->m)) * pairs->d + 2 * tiles) + 1;
 }
 

@@ -1,12 +1,18 @@
 // Kernel matrices on a GPU.
 //
 // In the symmetric case only tiles on and above the diagonal are computed, the others are mirrored
-// through shared memory. Every element is summed by one thread in one order.
+// through shared memory. Every element is summed by one thread in one order. Whole lines of 128
+// bytes are written where rows begin on these: on a large GPU that is the limit, with sixteen pairs
+// a thread to keep what comes from shared memory below it.
 
 #include "tile.h"
 
 namespace gpbo {
 namespace {
+
+using Square = Tile<16, 4, 4>;
+constexpr int kSide = Square::kHeight;
+static_assert(Square::kWidth == kSide && Square::kDown == Square::kAcross, "mirrored in strips");
 
 template <typename T>
 struct Results {
@@ -17,51 +23,83 @@ struct Results {
   int64_t diagonal_batch, diagonal_row;
 };
 
-// Writes the tile that starts at (i, j), and its mirror image where there is one. `turn` is shared.
+// Writes a strip of a tile: the rows from i on, one for each threadIdx.y, and the columns from j
+// on. And its mirror image where there is one. `turn` is shared.
 template <typename T>
 __device__ void store(const Problem<T>& p, T* matrices, int64_t batch, int64_t i, int64_t j,
-                      const T* result, T (*turn)[kTile + 1]) {
+                      bool mirrored, const T* result, T (*turn)[Square::kDown + 1]) {
   const int64_t n = p.x1.count, m = p.x2.count;
   T* out = matrices + batch * n * m;
-  for (int q = 0; q < kPerThread; ++q) {
-    const int64_t row = i + threadIdx.y + q * kRowsOfThreads, column = j + threadIdx.x;
-    if (row < n && column < m) out[row * m + column] = result[q];
+  for (int c = 0; c < Square::kColumns; ++c) {
+    const int64_t row = i + threadIdx.y, column = j + threadIdx.x + c * Square::kAcross;
+    if (row < n && column < m) out[row * m + column] = result[c];
   }
-  if (!p.symmetric || i == j) return;
+  if (!mirrored) return;
   __syncthreads();
-  for (int q = 0; q < kPerThread; ++q)
-    turn[threadIdx.x][threadIdx.y + q * kRowsOfThreads] = result[q];
+  for (int c = 0; c < Square::kColumns; ++c)
+    turn[threadIdx.x + c * Square::kAcross][threadIdx.y] = result[c];
   __syncthreads();
-  for (int q = 0; q < kPerThread; ++q) {
-    const int local = threadIdx.y + q * kRowsOfThreads;
+  for (int c = 0; c < Square::kColumns; ++c) {
+    const int local = threadIdx.y + c * Square::kDown;
     const int64_t row = j + local, column = i + threadIdx.x;
     if (row < n && column < m) out[row * m + column] = turn[local][threadIdx.x];
   }
 }
 
+// How many turns all tiles of a matrix take.
+template <typename T>
+__host__ __device__ int64_t turns(const Problem<T>& p) {
+  const int64_t down = tiles_of(p.x1.count, kSide), across = tiles_of(p.x2.count, kSide);
+  return p.symmetric ? (down + 1) / 2 * (down + 1) : down * across;
+}
+
+// The tile of a turn, or false where it has none. In the symmetric case the r-th row of the upper
+// triangle, which has tiles - r, and the r-th from below, which has r + 1, make one row.
+template <typename T>
+__device__ bool tile_of(const Problem<T>& p, int64_t turn, int64_t& i, int64_t& j) {
+  const int64_t across = tiles_of(p.x2.count, kSide) + (p.symmetric ? 1 : 0);
+  i = turn / across, j = turn % across;
+  if (p.symmetric) {
+    const int64_t tiles = across - 1, own = tiles - i;
+    const bool below = j >= own;
+    if (below && i == own - 1) return false;  // the middle row stands alone
+    if (below) i = own - 1, j -= own;
+    j += i;
+  }
+  i *= kSide, j *= kSide;
+  return true;
+}
+
 template <typename Kernel, typename T>
 __global__ void __launch_bounds__(kThreads)
     kernel_matrix(const Problem<T> p, const Results<T> out) {
-  __shared__ T a[kDepth][kTile + 1], b[kDepth][kTile + 1], turn[kTile][kTile + 1];
-  const int64_t columns = p.x2.tiles(), tiles = p.x1.tiles() * columns;
-  for (int64_t t = blockIdx.x; t < p.batch * tiles; t += gridDim.x) {
-    const int64_t batch = t / tiles;
-    const int64_t i = t % tiles / columns * kTile, j = t % tiles % columns * kTile;
-    if (p.symmetric && j < i) continue;
-    T r2[kPerThread], value[kPerThread], slope[kPerThread], by_shape[kPerThread];
-    distances(p, p.x1, p.x2, batch, i, j, a, b, r2);
+  __shared__ Part<T, kSide> a, b;
+  __shared__ T turn[kSide][Square::kDown + 1];
+  const int64_t each = turns(p);
+  for (int64_t t = blockIdx.x; t < p.batch * each; t += gridDim.x) {
+    const int64_t batch = t / each;
+    int64_t i, j;
+    if (!tile_of(p, t % each, i, j)) continue;
+    T r2[Square::kRows][Square::kColumns];
+    distances<Square>(p, p.x1, p.x2, batch, i, j, a, b, r2);
     const T shape = p.shape_of(batch);
     const T scale = out.outputscale ? out.outputscale[batch * out.outputscale_batch] : T(1);
-    for (int q = 0; q < kPerThread; ++q) {
-      Kernel::at(Kernel::argument(r2[q], shape), shape, value[q], slope[q], by_shape[q]);
-      value[q] *= scale;
-      const int64_t row = i + threadIdx.y + q * kRowsOfThreads;
-      if (out.diagonal && row == j + threadIdx.x && row < p.x1.count && row < p.x2.count)
-        value[q] += out.diagonal[batch * out.diagonal_batch + row * out.diagonal_row];
+    const bool mirrored = p.symmetric && i != j;
+#pragma unroll  // r2 stays in registers
+    for (int q = 0; q < Square::kRows; ++q) {
+      const int64_t strip = i + q * Square::kDown, row = strip + threadIdx.y;
+      T value[Square::kColumns], slope[Square::kColumns], by_shape[Square::kColumns];
+      for (int c = 0; c < Square::kColumns; ++c) {
+        Kernel::at(Kernel::argument(r2[q][c], shape), shape, value[c], slope[c], by_shape[c]);
+        value[c] *= scale;
+        if (out.diagonal && row == j + threadIdx.x + c * Square::kAcross && row < p.x1.count &&
+            row < p.x2.count)
+          value[c] += out.diagonal[batch * out.diagonal_batch + row * out.diagonal_row];
+      }
+      if (out.value) store(p, out.value, batch, strip, j, mirrored, value, turn);
+      if (out.slope) store(p, out.slope, batch, strip, j, mirrored, slope, turn);
+      if (out.by_shape) store(p, out.by_shape, batch, strip, j, mirrored, by_shape, turn);
     }
-    if (out.value) store(p, out.value, batch, i, j, value, turn);
-    if (out.slope) store(p, out.slope, batch, i, j, slope, turn);
-    if (out.by_shape) store(p, out.by_shape, batch, i, j, by_shape, turn);
   }
 }
 
@@ -76,10 +114,8 @@ bool start(int kernel, const gpbo_pairs& pairs, const gpbo_matrix& m, cudaStream
                        static_cast<const T*>(m.diagonal),
                        m.diagonal_batch,
                        m.diagonal_row};
-  const int64_t tiles = p.batch * p.x1.tiles() * p.x2.tiles();
-  const dim3 grid(static_cast<unsigned>(std::min(tiles, kMostBlocks)));
   return for_kernel(kernel, [&](auto which) {
-    kernel_matrix<decltype(which)><<<grid, dim3(kTile, kRowsOfThreads), 0, stream>>>(p, out);
+    launch(kernel_matrix<decltype(which), T>, p.batch * turns(p), Square::kAcross, stream, p, out);
   });
 }
 

@@ -1,9 +1,10 @@
 // What the kernels of this folder share: the problem as the device sees it, tiles of squared
 // distances, and the way onto a device and back.
 //
-// A tile is kTile x kTile pairs. A block of threads walks over the columns of the points in steps
-// of kDepth: it brings that part of its points into shared memory, divided by the lengthscales on
-// the way, and each thread adds to the squared distances of its kPerThread pairs.
+// A tile is some rows of points by some columns of others. A block of threads walks over the
+// columns of the points in steps of kDepth: it brings that part of its points into shared memory,
+// divided by the lengthscales on the way, and each thread adds to the squared distances of its
+// pairs.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -19,19 +20,33 @@ namespace gpbo {
 
 using namespace cuda;
 
-constexpr int kTile = 32;
+constexpr int kThreads = 256;
 constexpr int kDepth = 16;
-constexpr int kRowsOfThreads = 8;
-constexpr int kThreads = kTile * kRowsOfThreads;
-constexpr int kPerThread = kTile / kRowsOfThreads;
 constexpr int64_t kMostBlocks = 1 << 20;  // more is taken in turns
+
+// How the threads of a block share a tile: thread (x, y) has the pairs of the rows y + q kDown and
+// the columns x + c kAcross, for q < Rows and c < Columns.
+template <int Across, int Rows, int Columns>
+struct Tile {
+  static constexpr int kAcross = Across, kDown = kThreads / Across;
+  static constexpr int kRows = Rows, kColumns = Columns;
+  static constexpr int kHeight = kDown * Rows, kWidth = Across * Columns;
+  static_assert(kThreads % kDepth == 0, "a thread loads one column of points");
+};
+
+// A part of the points of a tile, column by column; one number more keeps apart what threads write
+// at once.
+template <typename T, int kPoints>
+using Part = T[kDepth][kPoints + 1];
+
+__host__ __device__ constexpr int64_t tiles_of(int64_t count, int size) {
+  return (count + size - 1) / size;
+}
 
 template <typename T>
 struct Points {
   const T* data;
   int64_t count, batch, row, column;
-
-  __host__ __device__ int64_t tiles() const { return (count + kTile - 1) / kTile; }
 };
 
 template <typename T>
@@ -62,43 +77,53 @@ struct Problem {
   __device__ T length(int64_t b, int64_t k) const {
     return positive(lengthscale[b * lengthscale_batch + k * lengthscale_column]);
   }
+  // What coordinates of column k are relative to: the first point's.
+  __device__ T origin(int64_t b, int64_t k) const {
+    const T first = x1.count > 0 ? x1.data[b * x1.batch + k * x1.column] : T(0);
+    return isfinite(first) ? first : T(0);
+  }
 };
 
-// part[k][i] = column `depth + k` of point `first + i`, relative to the first point of x1 and
-// divided by the lengthscale; 0 beyond the end.
-template <typename T>
+// part[k][i] = column `depth + k` of point `first + i`, relative to the origin and divided by the
+// lengthscale; 0 beyond the end. Each thread has one column.
+template <int kPoints, typename T>
 __device__ inline void load(const Problem<T>& p, const Points<T>& points, int64_t batch,
-                            int64_t first, int64_t depth, T (*part)[kTile + 1]) {
-  const int thread = threadIdx.y * kTile + threadIdx.x;
-  for (int e = thread; e < kTile * kDepth; e += kThreads) {
-    const int64_t i = first + e / kDepth, k = depth + e % kDepth;
-    T scaled = T(0);
-    if (i < points.count && k < p.d) {
-      const T x = points.data[batch * points.batch + i * points.row + k * points.column];
-      const T origin = p.x1.data[batch * p.x1.batch + k * p.x1.column];
-      scaled = (x - (isfinite(origin) ? origin : T(0))) * (T(1) / p.length(batch, k));
-    }
-    part[e % kDepth][e / kDepth] = scaled;
-  }
+                            int64_t first, int64_t depth, Part<T, kPoints>& part) {
+  const int thread = threadIdx.y * blockDim.x + threadIdx.x, k = thread % kDepth;
+  const bool exists = depth + k < p.d;
+  const T origin = exists ? p.origin(batch, depth + k) : T(0);
+  const T inverse = exists ? T(1) / p.length(batch, depth + k) : T(0);
+  const T* column = points.data + batch * points.batch + (depth + k) * points.column;
+  for (int i = thread / kDepth; i < kPoints; i += kThreads / kDepth)
+    part[k][i] = exists && first + i < points.count
+                     ? (column[(first + i) * points.row] - origin) * inverse
+                     : T(0);
 }
 
-// r2[q] = squared distance of points i + threadIdx.y + q kRowsOfThreads of `first` and j +
-// threadIdx.x of `second`. a and b are shared.
-template <typename T>
+// r2[q][c] = squared distance of this thread's pairs, of points from i on of `first` and from j on
+// of `second`. a and b are shared.
+template <typename Tile, typename T>
 __device__ inline void distances(const Problem<T>& p, const Points<T>& first,
                                  const Points<T>& second, int64_t batch, int64_t i, int64_t j,
-                                 T (*a)[kTile + 1], T (*b)[kTile + 1], T* r2) {
-  for (int q = 0; q < kPerThread; ++q) r2[q] = T(0);
+                                 Part<T, Tile::kHeight>& a, Part<T, Tile::kWidth>& b,
+                                 T (&r2)[Tile::kRows][Tile::kColumns]) {
+  for (int q = 0; q < Tile::kRows; ++q)
+    for (int c = 0; c < Tile::kColumns; ++c) r2[q][c] = T(0);
   for (int64_t depth = 0; depth < p.d; depth += kDepth) {
     __syncthreads();
-    load(p, first, batch, i, depth, a);
-    load(p, second, batch, j, depth, b);
+    load<Tile::kHeight>(p, first, batch, i, depth, a);
+    load<Tile::kWidth>(p, second, batch, j, depth, b);
     __syncthreads();
-    for (int k = 0; k < kDepth; ++k) {
-      const T y = b[k][threadIdx.x];
-      for (int q = 0; q < kPerThread; ++q) {
-        const T apart = a[k][threadIdx.y + q * kRowsOfThreads] - y;
-        r2[q] += apart * apart;
+    const int columns = p.d - depth < kDepth ? static_cast<int>(p.d - depth) : kDepth;
+    for (int k = 0; k < columns; ++k) {
+      T right[Tile::kColumns];
+      for (int c = 0; c < Tile::kColumns; ++c) right[c] = b[k][threadIdx.x + c * Tile::kAcross];
+      for (int q = 0; q < Tile::kRows; ++q) {
+        const T left = a[k][threadIdx.y + q * Tile::kDown];
+        for (int c = 0; c < Tile::kColumns; ++c) {
+          const T apart = left - right[c];
+          r2[q][c] += apart * apart;
+        }
       }
     }
   }
@@ -130,6 +155,17 @@ class OnDevice {
   bool changed_ = false;
   cudaError_t error_;
 };
+
+// Queues a kernel, in blocks of kThreads threads of which `across` stand side by side.
+template <typename... Parameters, typename... Arguments>
+void launch(void (*kernel)(Parameters...), int64_t blocks, int across, cudaStream_t stream,
+            const Arguments&... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(std::min(std::max<int64_t>(blocks, 1), kMostBlocks)));
+  config.blockDim = dim3(across, kThreads / across);
+  config.stream = stream;
+  cudaLaunchKernelEx(&config, kernel, arguments...);
+}
 
 // Runs `call` with a type that stands for the dtype.
 template <typename Call>
