@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
+from typing import Any
 
 from gpbo.errors import ObservationError, StrategyError, explain
-from gpbo.history import Event, History
+from gpbo.history import RELEASED, Event, History
 from gpbo.journal import Journal
 from gpbo.strategy import Proposal, Strategy
 from gpbo.trial import Trial
 from gpbo.worker import is_gone, this_worker
 
+log = logging.getLogger("gpbo")
+
+DEATHS = 5  # of processes that evaluated a trial, after which the trial counts as their cause
 PATIENCE = 3  # proposals that are dropped because others were faster
 ENQUEUED = "enqueued"  # who proposed what somebody enqueued
 
@@ -25,7 +30,8 @@ def hand_out(
     what is to be proposed next, its proposal is dropped and made again on the newest history. After
     PATIENCE times it is taken all the same, if the point is still new: beside processes that ask
     faster than a model is fitted there would be no end. `keep` leaves the trials without an owner;
-    a study that has `budget` trials gets no new ones.
+    a study that has `budget` trials gets no new ones. A trial with which DEATHS processes ended
+    fails: it may be what kills them, and would come again for ever.
     """
     numbers: list[int] = []
     overtaken = 0
@@ -36,7 +42,7 @@ def hand_out(
         if not plan:
             break
         written = journal.write(partial(_on_newest, plan, journal, turn, overtaken, budget))
-        numbers += [event["trial"] for event in written]
+        numbers += [event["trial"] for event in written if event["event"] != "fail"]
         overtaken += not written
     return [journal.history.trials[number].copy() for number in numbers]
 
@@ -46,7 +52,8 @@ def _on_newest(
 ) -> list[Event]:
     """What is written of a plan that was made on the history of that turn."""
     if journal.turns == turn:
-        return plan
+        trials = journal.history.trials
+        return [e for e in plan if e["event"] != "fail" or trials[e["trial"]].state == "pending"]
     return _still_new(plan, journal.history, budget) if overtaken >= PATIENCE else []
 
 
@@ -69,10 +76,9 @@ def _plan(
     """The events that hand out up to `wanted` trials; the rest is for a later plan."""
     history = journal.history
     worker = None if keep else this_worker()
-    orphans = [number for number, owner in history.owners.items() if is_gone(owner)]
+    orphans = sorted(number for number, owner in history.owners.items() if is_gone(owner))
     if orphans:
-        adopt: Event = {"event": "adopt", "owner": worker, "at": time.time()}
-        return [{**adopt, "trial": number} for number in sorted(orphans)[:wanted]]
+        return [_left_behind(history, number, worker) for number in orphans[:wanted]]
     if budget is not None:
         wanted = min(wanted, budget - len(history))
     if wanted <= 0:
@@ -96,6 +102,20 @@ def _plan(
         }
         for number, proposal in enumerate(proposals, len(history))
     ]
+
+
+def _left_behind(history: History, number: int, worker: dict[str, Any] | None) -> Event:
+    """What becomes of a trial whose owner is gone: it is handed out again, unless that is why."""
+    event: Event = {"trial": number, "at": time.time()}
+    died = history.deaths.get(number, 0) + (history.owners[number] != RELEASED)
+    if died >= DEATHS:
+        said = f"{died} processes that evaluated it ended without a word"
+        log.warning("trial %d counts as failed: %s", number, said)
+        return {**event, "event": "fail", "error": said}
+    if died > 1:
+        said = "trial %d is handed out again: %d processes that evaluated it ended without a word"
+        log.warning(said + "; after %d it counts as failed", number, died, DEATHS)
+    return {**event, "event": "adopt", "owner": worker}
 
 
 def _checked(strategy: Strategy, history: History, wanted: int, seed: int) -> list[Proposal]:

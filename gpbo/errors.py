@@ -76,7 +76,9 @@ class TrialFailed(GpboError, RuntimeError):
 
 
 class TooManyFailuresError(GpboError, RuntimeError):
-    """The objective failed many times in a row."""
+    """The objective failed many times in a row; `result` is the Result so far."""
+
+    result: Any = None
 
 
 class StudyError(GpboError, ValueError):
@@ -133,6 +135,10 @@ class NonFiniteObjectiveWarning(GpboWarning):
 
 class SpaceExhaustedWarning(GpboWarning):
     """Fewer points are left than were asked for."""
+
+
+class LeftOutWarning(GpboWarning):
+    """Some of many results do not fit and were left out, as was asked."""
 
 
 class FallbackWarning(GpboWarning):

@@ -47,6 +47,7 @@ class History:
         self.trials: list[Trial] = []
         self.queue: list[Params] = []
         self.owners: dict[int, dict[str, Any]] = {}
+        self.deaths: dict[int, int] = {}  # owners of a pending trial that ended without a word
         self._of_state: dict[str, dict[int, None]] = {"pending": {}, "complete": {}, "failed": {}}
         self._points: dict[bytes, list[int]] = {}
         self._rows = np.empty((FIRST_ROWS, len(space.leaves)))
@@ -196,7 +197,8 @@ class History:
         self.queue.append(event["params"])
 
     def _on_adopt(self, event: Event) -> None:
-        self.owners.pop(event["trial"], None)
+        if self.owners.pop(event["trial"], RELEASED) != RELEASED:
+            self.deaths[event["trial"]] = self.deaths.get(event["trial"], 0) + 1
         if event["owner"] is not None:
             self.owners[event["trial"]] = event["owner"]
         trial = self.trials[event["trial"]]
@@ -237,6 +239,7 @@ class History:
         self._of_state[old.state].pop(number)
         self._of_state[state][number] = None
         self.owners.pop(number, None)
+        self.deaths.pop(number, None)
         self._keep_best(trial)
 
     def _keep_best(self, trial: Trial) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gpbo.errors import (
     BatchObservationError,
+    LeftOutWarning,
     NonFiniteObjectiveWarning,
     ObservationError,
     explain,
@@ -21,6 +22,7 @@ from gpbo.errors import (
     warn,
 )
 from gpbo.history import Direction, Event
+from gpbo.trial import Trial
 
 FAILED = "the objective returned status 'fail'"
 SHOWN_ROWS = 10  # of the bad rows of a batch, in its error
@@ -101,9 +103,27 @@ def read_error(error: str | BaseException | None) -> str:
     return error or "failed"
 
 
+def ended(trials: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The params of the trials that ended, and what was told of each, as an objective returns it.
+
+    Raises   TypeError  if they are no trials
+    """
+    if not isinstance(trials, Sequence) or not all(isinstance(trial, Trial) for trial in trials):
+        fix = "Pass a value for each."
+        raise TypeError(explain("add", "params without values", trials, fix=fix))
+    done = [trial for trial in trials if trial.state != "pending"]
+    told = [
+        {"status": "fail", "error": trial.error}
+        if trial.value is None
+        else {"value": trial.value, "noise": trial.noise}
+        for trial in done
+    ]
+    return [trial.params for trial in done], told
+
+
 def read_rows(
     read: Callable[[Mapping[str, Any], Any, Any], Event],
-    params: Sequence[Mapping[str, Any]],
+    params: Sequence[Any],
     values: Sequence[Any],
     noises: Any,
     *,
@@ -134,10 +154,15 @@ def read_rows(
             events.append(read(*row))
         except (ObservationError, TypeError) as error:
             bad.append(f"row {k}: {error}")
+    shown = "\n  ".join(bad[:SHOWN_ROWS])
     if bad and not skip:
-        shown = "\n  ".join(bad[:SHOWN_ROWS])
         raise BatchObservationError(
             f"add: {len(bad)} of {len(params)} rows do not fit, none was added:\n  {shown}"
+        )
+    if bad:
+        warn(
+            f"add: {len(bad)} of {len(params)} rows do not fit and were left out:\n  {shown}",
+            LeftOutWarning,
         )
     return events
 
@@ -189,7 +214,10 @@ def _number(told: Any, name: str = "value") -> float:
     if isinstance(told, np.longdouble):  # the one NumPy scalar that has no item of its own
         told = float(told)
     if told is None:
-        raise TypeError(f"{name}: nothing to tell, got None; for a failed trial use failed=True")
+        raise TypeError(
+            f"{name}: nothing to tell, got None; for a failed trial use failed=True, or "
+            "{'status': 'fail'} in place of the value"
+        )
     if isinstance(told, bool) or not isinstance(told, (int, float, Decimal, Fraction)):
         kind = type(told).__name__
         raise TypeError(f"{name}: not a number, got {kind} {shorten(told)}; pass a number")

@@ -22,7 +22,7 @@ from gpbo.errors import (
 )
 from gpbo.history import Direction, Event, History
 from gpbo.journal import DEFAULT, Journal, find_study, load_journal, open_journal
-from gpbo.observation import Told, read_error, read_noise, read_result, read_rows
+from gpbo.observation import Told, ended, read_error, read_noise, read_result, read_rows
 from gpbo.options import Options
 from gpbo.seeding import check_seed, generator
 from gpbo.space import Params, Space
@@ -61,7 +61,7 @@ class Optimizer:
     def __init__(
         self,
         space: Space | Mapping[str, Any],
-        direction: str = "minimize",
+        direction: Direction = "minimize",
         strategy: str | Strategy | None = None,
         seed: int | None = None,
         storage: Any = None,
@@ -88,7 +88,7 @@ class Optimizer:
             store,
             study,
             space,
-            direction=cast(Direction, direction),
+            direction=direction,
             seed=seed,
             strategy=strategy.name,
             resume=resume,
@@ -132,11 +132,13 @@ class Optimizer:
         return self
 
     @classmethod
-    def from_journal(cls, journal: Journal, strategy: Strategy) -> Optimizer:
+    def from_journal(
+        cls, journal: Journal, strategy: Strategy, budget: int | None = None
+    ) -> Optimizer:
         """An optimizer on a study that is open already; for tools."""
         strategy.check(journal.history.space)
         self = cls.__new__(cls)
-        self._begin(journal, strategy, Options(strategy, keep_trials=True))
+        self._begin(journal, strategy, Options(strategy, keep_trials=True, budget=budget))
         return self
 
     def _begin(self, journal: Journal, strategy: Strategy, options: Options) -> None:
@@ -318,8 +320,8 @@ class Optimizer:
     @overload
     def add(
         self,
-        params: Sequence[Mapping[str, Any]],
-        value: Sequence[Any],
+        params: Sequence[Mapping[str, Any]] | Sequence[Trial],
+        value: Sequence[Any] | None = ...,
         *,
         noise: Any = ...,
         clip: bool = ...,
@@ -328,8 +330,8 @@ class Optimizer:
     @hint_keywords
     def add(
         self,
-        params: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        value: Any,
+        params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | Sequence[Trial],
+        value: Any = None,
         *,
         noise: Any = None,
         clip: bool = False,
@@ -337,7 +339,9 @@ class Optimizer:
     ) -> Trial | list[Trial]:
         """Take a result from elsewhere, or a list of them with a list of values: all or none.
 
-        With errors="skip" the rows of a list that do not fit are left out instead.
+        A value may be all that an objective may return, {"status": "fail"} for a failed trial. The
+        trials of another study need no values: those that ended are taken with theirs. With
+        errors="skip" the rows of a list that do not fit are left out, with a warning.
 
         Raises   ObservationError, TypeError  if it does not fit
                  BatchObservationError        naming the rows of a list that do not; none was added
@@ -352,6 +356,8 @@ class Optimizer:
         if isinstance(params, Mapping):
             rows = [read(params, value, noise)]
         else:
+            if value is None:
+                params, value = ended(params)
             rows = read_rows(read, params, value, noise, skip=errors == "skip")
         history = self._journal.history
 

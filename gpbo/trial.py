@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -38,6 +38,17 @@ class Trial:
     def keys(self) -> KeysView[str]:
         """The names of the params; with it, `dict(trial)` and `**trial` are the params."""
         return self.params.keys()
+
+    def values(self) -> ValuesView[Any]:
+        """The values of the params."""
+        return self.params.values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """The params by name."""
+        return self.params.items()
+
+    def __len__(self) -> int:
+        return len(self.params)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a param, or the default where the trial does not have it."""

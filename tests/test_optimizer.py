@@ -241,7 +241,8 @@ def test_changing_what_the_study_handed_out_changes_nothing_in_it() -> None:
 def test_a_trial_reads_like_its_params() -> None:
     trial = study().ask()
     assert trial is not None
-    assert dict(trial) == trial.params
+    assert dict(trial) == dict(trial.items()) == trial.params
+    assert (len(trial), list(trial.values())) == (len(trial.params), list(trial.params.values()))
     assert "x" in trial
     assert "momentum" not in trial
     assert trial.get("momentum") is None
@@ -315,9 +316,33 @@ def test_many_results_are_added_together_or_not_at_all() -> None:
     with pytest.raises(errors.BatchObservationError, match=r"1 of 5 rows.*\n  row 3: 'x'"):
         opt.add(params, [0.0] * 5)
     assert opt.trials == []
-    assert len(opt.add(params, [0.0] * 5, errors="skip")) == 4
+    with pytest.warns(errors.LeftOutWarning, match=r"1 of 5 rows.*\n  row 3: 'x'"):
+        assert len(opt.add(params, [0.0] * 5, errors="skip")) == 4
     with pytest.raises(errors.ObservationError, match="5 params, 2 values"):
         opt.add(params, [0.0, 1.0])
+
+
+def test_the_trials_of_another_study_are_added_with_all_that_was_told_of_them() -> None:
+    old = study()
+    for k, told in enumerate([(0.5, {"noise": 0.1}), (None, {"failed": True, "error": "why"})]):
+        old.tell(old.ask(), told[0], **told[1])
+        assert len(old.trials) == k + 1
+    old.ask()
+    new = study()
+    added = new.add(old.trials)
+    assert [trial.params for trial in added] == [trial.params for trial in old.trials[:2]]
+    assert [(t.state, t.value, t.noise, t.error) for t in new.trials] == [
+        ("complete", 0.5, 0.1, None),
+        ("failed", None, None, "why"),
+    ]
+    wider = gpbo.Optimizer({"x": gpbo.Float(0, 2), "k": gpbo.Int(1, 3)}, strategy="random", seed=0)
+    wider.add({"x": 1.5, "k": 1}, 0.0)
+    with pytest.warns(errors.LeftOutWarning, match="1 of 1 rows"):
+        assert new.add(wider.trials, errors="skip") == []
+    with pytest.raises(TypeError, match="add: params without values"):
+        new.add([{"x": 0.5, "k": 1}])
+    with pytest.raises(TypeError, match="'status': 'fail'"):
+        new.add({"x": 0.5, "k": 1}, None)
 
 
 @pytest.mark.parametrize("method", ["enqueue", "add"])

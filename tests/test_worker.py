@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import gpbo
+from gpbo.dispatch import DEATHS
 from gpbo.worker import is_gone, this_worker
 
 ASK = """
@@ -53,6 +54,35 @@ def test_the_trial_of_a_process_that_ended_comes_again(tmp_path: Path) -> None:
     assert trial is not None
     assert (trial.number, trial["x"]) == (number, x)
     assert trial.state == "pending"
+
+
+def test_a_trial_with_which_every_process_ends_fails_in_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "runs.db"
+    assert {ask_in_a_process_that_ends(file, "lose")[0] for _ in range(DEATHS)} == {0}
+    opt = study(file)
+    trial = opt.ask()
+    assert trial is not None
+    assert (trial.number, opt.trial(0).state) == (1, "failed")
+    assert opt.trial(0).error == f"{DEATHS} processes that evaluated it ended without a word"
+    assert "trial 0 counts as failed" in caplog.text
+    opt.amend(0, 0.5)
+
+
+def test_a_trial_that_was_given_back_did_not_end_a_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "runs.db"
+    for _ in range(DEATHS - 1):
+        ask_in_a_process_that_ends(file, "lose")
+    opt = study(file)
+    for _ in range(3):
+        trial = opt.ask()
+        assert trial is not None
+        assert trial.number == 0
+        opt.release(trial)
+    assert f"handed out again: {DEATHS - 1} processes" in caplog.text
 
 
 def test_a_trial_that_is_kept_waits_for_its_tell(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 ASK = """\
 With --space the study is made if it does not exist; later calls need FILE only, because the study
 keeps its space, direction, seed and strategy. The trial waits for its `gpbo tell`, for ever.
-Exit code 3: nothing is left to ask, as at the end of a grid.
+Exit code 3: nothing is left to ask, as at the end of a grid or of --budget.
 
 formats, one line for each trial except for text:
   text   for people
@@ -259,6 +259,9 @@ def _ask(p: argparse.ArgumentParser) -> None:
     _setup(p)
     p.add_argument("-n", type=_whole(1, MAX_ASK), default=1, metavar="N",
                    help="how many trials, chosen together (default: 1)")  # fmt: skip
+    p.add_argument("--budget", type=_whole(0), metavar="TRIALS",
+                   help="how many trials the study shall have in all: once it has them, nothing is "
+                   "left to ask")  # fmt: skip
     _formats(p)
 
 

@@ -20,13 +20,13 @@ def ask(args: argparse.Namespace) -> int:
 
     Raises   StorageError, StudyError, SpaceError, DeviceError
     """
-    setup = set_up(args)
+    setup = set_up(args, args.budget)
     names = names_of(setup.space)
     if args.format == "shell":
         shell_variables(names)  # refused before a trial is handed out that could not be printed
     if sys.stdout is None:
         raise GpboError("ask: stdout is closed, so nobody would learn of the trial")
-    opt = Optimizer.from_journal(setup.journal(), setup.strategy)
+    opt = Optimizer.from_journal(setup.journal(), setup.strategy, args.budget)
     trials = opt.ask(args.n)
     try:
         for trial in trials:

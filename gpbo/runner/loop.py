@@ -6,8 +6,9 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -98,7 +99,8 @@ def minimize(
     objective  called with a dict of params; returns a number, or a dict with "loss" (or "value")
                and optionally "noise", its standard deviation; or with "status" "fail" and "error"
     n_trials   how many trials the study shall have in the end: a run that was interrupted goes on
-               where it stopped. None: until `timeout`, or for ever
+               where it stopped. Fewer than 80 begin on fewer points, so that another number gives
+               other proposals. None: until `timeout`, or for ever
     workers    how many trials are evaluated at once, each in a thread; which one ends first then
                decides what comes next, so that a seed does not repeat such a run. Heavy Python code
                wants processes: let several share a study file
@@ -113,7 +115,8 @@ def minimize(
     Ctrl-C ends the run and gives what there is; everything told is kept. The log "gpbo" has a line
     for each trial at INFO, and the first failure at WARNING.
 
-    Raises   TooManyFailuresError  after 10 errors of the objective in a row
+    Raises   TooManyFailuresError  after 10 errors of the objective in a row; what was found until
+                                   then is its `result`
              and what Optimizer raises
     """
     limits = Limits(n_trials, timeout, callbacks, catch, workers)
@@ -163,6 +166,13 @@ def run(
             stopped = trials.run() if limits.workers == 1 else trials.run_side_by_side()
         except KeyboardInterrupt:
             stopped = "interrupted"
+        except TooManyFailuresError as error:
+            error.result = _result(opt, "failures")
+            raise
+    return _result(opt, stopped)
+
+
+def _result(opt: Optimizer, stopped: str) -> Result:
     best = opt.best if opt.count("complete") else None
     return Result(opt.trials, opt.direction, stopped, opt.study, opt, best)
 
@@ -211,11 +221,10 @@ class _Trials:
     def run_side_by_side(self) -> str:
         """The same with several trials at a time, each evaluated in a thread.
 
-        Where it ends early, those that are still running are given back: their threads end with
-        the evaluation, which nothing can stop, but what it gives is not taken.
+        Where it ends early, those that are still running are given back: nothing can stop an
+        evaluation, but what it gives is not taken, and the process may end before it does.
         """
         running: dict[Future[_Outcome], Trial] = {}
-        pool = ThreadPoolExecutor(self.limits.workers, thread_name_prefix="gpbo")
         try:
             while True:
                 reason = self._reason_to_stop()
@@ -223,7 +232,7 @@ class _Trials:
                     trial = self.opt.ask()
                     if trial is None:
                         break
-                    running[pool.submit(self._outcome, trial)] = trial
+                    running[self._start(trial)] = trial
                 if not running:
                     return reason or self._nothing_left()
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -232,9 +241,23 @@ class _Trials:
                 if any(asked_to):
                     return "callback"
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
             for trial in running.values():
                 self.opt.release(trial)
+
+    def _start(self, trial: Trial) -> Future[_Outcome]:
+        """Evaluate a trial in a thread of its own. A pool's threads would be waited for when the
+        process ends, which after Ctrl-C may take as long as a training.
+        """
+        future: Future[_Outcome] = Future()
+
+        def evaluate() -> None:
+            try:
+                future.set_result(self._outcome(trial))
+            except BaseException as error:
+                future.set_exception(error)
+
+        Thread(target=evaluate, name=f"gpbo trial {trial.number}", daemon=True).start()
+        return future
 
     def _reason_to_stop(self) -> str | None:
         finished, limit = self._finished(), self.limits.n_trials

@@ -17,9 +17,10 @@ from gpbo.trial import Trial
 class Result:
     """What a run found, as it stood at its end.
 
-    `stopped` says why it ended: "n_trials", "timeout", "exhausted" (no point is left), "callback"
-    or "interrupted" (Ctrl-C). `optimizer` goes on with the study; a pickled Result is without it,
-    and recommends what was to be recommended when it was pickled.
+    `stopped` says why it ended: "n_trials", "timeout", "exhausted" (no point is left), "callback",
+    "interrupted" (Ctrl-C) or, in the result of an error, "failures". `optimizer` goes on with the
+    study; a pickled Result is without it, and recommends what was to be recommended when it was
+    pickled.
     """
 
     trials: list[Trial]

@@ -84,7 +84,9 @@ def _why_nothing(name: str, entry: Any) -> str:
         wrong = "a dict is no parameter"
         fix = "For branches write gpbo.Choice({...}), for a range gpbo.Float(low, high)."
         if "type" in entry:
-            fix = "For a space in JSON use gpbo.Space.from_json(text)."
+            fix = (
+                "For a space in JSON terms use gpbo.Space.from_dict, for JSON text Space.from_json."
+            )
     elif isinstance(entry, tuple):
         wrong = "a tuple is ambiguous"
         fix = "For a range write gpbo.Float(low, high) or gpbo.Int(low, high); for choices a list."
@@ -178,13 +180,17 @@ def from_json(text: str) -> Space:
     """The space that JSON text describes.
 
     Raises   SpaceError  if it is not JSON, a name appears twice, or an entry makes no sense
+             TypeError   if it is no text
     """
+    if not isinstance(text, (str, bytes, bytearray)):
+        fix = "Of a dict: Space.from_dict. Of a file: Space.from_json(Path(file).read_text())."
+        raise TypeError(explain("Space.from_json", "not a text", text, fix=fix))
     try:
         return from_dict(json.loads(text, object_pairs_hook=_unique))
     except SpaceError:
         raise
     except ValueError as error:
-        raise SpaceError(f"Space: not JSON: {error}") from None
+        raise SpaceError(explain("Space", f"not JSON: {error}", text)) from None
     except RecursionError:
         raise SpaceError("Space: nested too deep") from None
 

@@ -216,7 +216,7 @@ class Space(Mapping[str, Parameter]):
         return f"Space({self._parameters!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """The space in JSON terms."""
+        """The space in JSON terms; `Space.from_dict` reads it back."""
         return {name: parameter.to_dict() for name, parameter in self._parameters.items()}
 
     def to_json(self) -> str:
@@ -232,10 +232,21 @@ class Space(Mapping[str, Parameter]):
         """The space that `to_json` wrote, or that a person wrote in the same form.
 
         Raises   SpaceError  if the text is not JSON or describes no space
+                 TypeError   if it is no text
         """
         from gpbo.space.notation import from_json
 
         return from_json(text)
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> Space:
+        """The space in a dict as `to_dict` gives it, or as read from a JSON, YAML or TOML file.
+
+        Raises   SpaceError  if it describes no space
+        """
+        from gpbo.space.notation import from_dict
+
+        return from_dict(entries)
 
     # rows ------------------------------------------------------------------------------------
 

@@ -148,6 +148,17 @@ def test_names_that_would_become_one_are_refused_before_a_trial_is_asked(
     assert not (folder / "twins.db").exists()
 
 
+def test_ask_has_code_3_once_the_study_has_its_budget(gpbo: Gpbo, folder: Path) -> None:
+    (folder / "space.json").write_text('{"x": {"type": "float", "low": 0, "high": 1}}')
+    command = "ask budget.db --strategy random --budget 3 --json"
+    said = gpbo(f"{command} --space space.json -n 2")
+    assert [line["number"] for line in said.lines] == [0, 1]
+    assert [line["number"] for line in gpbo(command).lines] == [2]
+    said = gpbo(command)
+    assert (said.code, said.out) == (3, "")
+    assert [line["number"] for line in gpbo("ask budget.db --json").lines] == [3]
+
+
 def test_at_the_end_of_a_grid_ask_has_code_3_and_prints_nothing(gpbo: Gpbo, folder: Path) -> None:
     (folder / "grid.json").write_text('{"x": [1, 2, 3], "y": {"type": "bool"}}')
     said = gpbo("ask grid.db --space grid.json --strategy grid -n 4 --json")

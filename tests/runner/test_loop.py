@@ -6,6 +6,8 @@ import logging
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -72,9 +74,13 @@ def test_ten_errors_in_a_row_stop_the_run_and_show_the_first() -> None:
         calls.append(params)
         raise KeyError(f"number {len(calls)}")
 
-    with pytest.raises(errors.TooManyFailuresError, match=r"10 times in a row(.|\n)*number 1'"):
+    with pytest.raises(
+        errors.TooManyFailuresError, match=r"10 times in a row(.|\n)*number 1'"
+    ) as caught:
         run(objective, 100)
     assert len(calls) == 10
+    assert caught.value.result.stopped == "failures"
+    assert [trial.params for trial in caught.value.result.trials] == calls
 
 
 def test_only_exceptions_that_are_caught_are_failures() -> None:
@@ -271,6 +277,25 @@ def test_an_error_that_is_not_caught_ends_all_workers_and_gives_their_trials_bac
     pending = {trial.number for trial in opt.pending}
     assert pending
     assert {trial.number for trial in opt.ask(len(pending))} == pending
+
+
+def test_a_process_ends_though_an_evaluation_goes_on(tmp_path: Path) -> None:
+    script = """
+import _thread, sys, time, gpbo
+def objective(params):
+    if params["x"] > 0.5:
+        _thread.interrupt_main()
+    time.sleep(600)
+result = gpbo.minimize(objective, {"x": gpbo.Float(0, 1)}, 8, strategy="random", seed=0, workers=8,
+                       storage=sys.argv[1], progress=False)
+print(result.stopped)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "runs.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+    opt = gpbo.Optimizer.load(tmp_path / "runs.db")
+    given_back = {trial.number for trial in opt.pending}
+    assert {trial.number for trial in opt.ask(len(given_back))} == given_back != set()
 
 
 def test_a_callback_stops_workers_and_loses_no_result_that_is_there() -> None:

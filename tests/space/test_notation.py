@@ -127,6 +127,13 @@ def test_json_that_describes_no_parameter_is_a_space_error(entry: Any, match: st
         from_json(json.dumps({"x": entry}))
 
 
+def test_who_has_a_dict_or_a_file_is_told_what_to_do() -> None:
+    with pytest.raises(TypeError, match=r"from_json: not a text.*Of a dict: Space.from_dict"):
+        Space.from_json({"x": [1, 2]})  # type: ignore[arg-type]
+    with pytest.raises(SpaceError, match=r"not JSON: .*, got 'space.json'"):
+        Space.from_json("space.json")
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [
@@ -155,4 +162,4 @@ def test_any_json_is_a_space_or_a_space_error(entries: dict[str, Any]) -> None:
             space = from_json(json.dumps(entries))
         except SpaceError:
             return
-        assert from_json(space.to_json()) == space
+        assert from_json(space.to_json()) == space == Space.from_dict(space.to_dict())
