@@ -24,7 +24,9 @@ from gpbo.surrogate.target import standardize
 CLOSE = 0.03  # distance, times the root of the number of columns, within which points are a crowd
 EVERY = 3  # such proposals; with every second, refinement loses as much as escapes win
 WINDOW = 8  # trials that gained nothing, after which refining pays no more
-GAIN = 1e-3  # what counts as nothing, in standard deviations of the values apart
+# What counts as nothing, in standard deviations of the values apart: a proposal that looks past the
+# crowd is to promise more.
+GAIN = 1e-3
 MOST = 1000  # points, the best ones, that all others are compared with
 
 

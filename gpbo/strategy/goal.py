@@ -14,6 +14,7 @@ from gpbo.acquisition.base import Acquisition
 from gpbo.acquisition.improvement import Goal, improvement
 from gpbo.acquisition.montecarlo import normal_base_samples
 from gpbo.strategy.belief import Belief
+from gpbo.strategy.crowd import GAIN
 
 BASE_SAMPLES = 128  # of what pending trials may turn out to be
 # Below this noise variance of the targets, pending trials count as observed at their means:
@@ -43,6 +44,8 @@ def acquisition_for(
     Needs    turn: how many asks there were before
     """
     best = float(belief.means().max())
+    if belief.overview:  # what looks past a crowd shall not go back to it for next to nothing
+        best += GAIN
     exact = belief.noise < EXACT_NOISE
     samples = normal_base_samples(1 if exact else BASE_SAMPLES, beside, rng, belief.tried.device)
     if exact:  # one is drawn all the same, so that rng goes on alike

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,6 +109,45 @@ def test_a_study_leaves_a_local_optimum_that_it_has_refined() -> None:
             opt.tell(trial, objective(trial.params))
         found.append(opt.best_value)
     assert max(found) < 5  # without looking past the crowd, three of the four stay at 28
+
+
+def test_a_study_leaves_a_branch_that_has_nothing_left_to_gain() -> None:
+    log = math.log10
+    space = gpbo.Space(
+        {
+            "model": gpbo.Choice(
+                {
+                    "svm": {
+                        "C": gpbo.Float(1e-3, 1e3, log=True),
+                        "kernel": gpbo.Choice(
+                            {
+                                "rbf": {"gamma": gpbo.Float(1e-4, 1, log=True)},
+                                "poly": {"degree": gpbo.Int(2, 5)},
+                                "linear": None,
+                            }
+                        ),
+                    },
+                    "forest": {"trees": gpbo.Int(10, 500, log=True)},
+                    "linear": {"C": gpbo.Float(1e-4, 1e2, log=True)},
+                }
+            )
+        }
+    )
+
+    def objective(p: dict[str, Any]) -> float:
+        if p["model"] == "forest":
+            return 0.35 + 1 / p["trees"]
+        if p["model"] == "linear":
+            return 0.2 + 0.2 * (log(p["C"]) - 1) ** 2
+        kernel = {
+            "rbf": lambda: 0.3 * (log(p["gamma"]) + 2) ** 2,
+            "poly": lambda: p["degree"] / 6 + 0.2,
+            "linear": lambda: 0.5,
+        }
+        return float(0.05 + 0.3 * log(p["C"]) ** 2 + kernel[p["kernel"]]())
+
+    for seed in (3, 6, 8):
+        assert gpbo.minimize(objective, space, 100, seed=seed).best_value < 0.15
 
 
 def test_asks_are_counted_and_not_what_they_gave() -> None:
