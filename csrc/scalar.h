@@ -1,5 +1,5 @@
-// Scalar building blocks that compile for host and device. cpu/lanes.h and cpu/functions.h have the
-// same for vectors of the host, so that a formula is written once.
+// Scalar building blocks of a formula, which is compiled for a host or for a device. cpu/lanes.h
+// and cpu/functions.h have the same for vectors of the host, so that a formula is written once.
 #pragma once
 
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <limits>
 
 #if defined(__CUDACC__)
-#define GPBO_HD __host__ __device__ __forceinline__
+#define GPBO_HD __device__ __forceinline__
 #elif defined(_MSC_VER)
 #define GPBO_HD __forceinline
 #else
@@ -43,6 +43,31 @@ template <typename T>
 GPBO_HD T exp_minus(T x) {
   return exp(-x);
 }
+// In double as in cpu/functions.h, without the branches of the library's. An instruction takes an
+// operand from constant memory as from a register, while a number in the code is two moves more.
+static __constant__ double kExpSteps[4] = {-0x1.71547652b82fep0, 0x1.8p52, -0x1.62e42fefa38p-1,
+                                           -0x1.ef35793c7673p-45};
+static __constant__ double kExpTerms[12] = {0x1.af389ecfc4b9cp-26,
+                                            0x1.28917c89a43a7p-22,
+                                            0x1.71de0db2f6b19p-19,
+                                            0x1.a019b9149a41cp-16,
+                                            0x1.a01a01a7c2efep-13,
+                                            0x1.6c16c17889ef1p-10,
+                                            0x1.11111111109b5p-7,
+                                            0x1.5555555553d68p-5,
+                                            0x1.5555555555556p-3,
+                                            0x1.0000000000001p-1,
+                                            1.0,
+                                            1.0};
+GPBO_HD double exp_minus(double x) {
+  const double shifted = fma(x, kExpSteps[0], kExpSteps[1]), n = shifted - kExpSteps[1];
+  const double r = fma(n, kExpSteps[3], fma(n, kExpSteps[2], -x));
+  double y = kExpTerms[0];
+#pragma unroll
+  for (int k = 1; k < 12; ++k) y = fma(y, r, kExpTerms[k]);
+  const int high = __double2hiint(y) + __double2loint(shifted) * (1 << 20);
+  return x > 708.0 ? 0.0 : __hiloint2double(high, __double2loint(y));
+}
 template <typename T>
 GPBO_HD T log1p_positive(T x) {
   return log1p(x);
@@ -51,6 +76,19 @@ GPBO_HD T log1p_positive(T x) {
 template <typename T>
 GPBO_HD T root(T x) {
   return sqrt(x);
+}
+// In double within 1 ulp: with an estimate y of 1 / sqrt(x), g = x y and e = 1 - g y, |e| < 2^-20,
+// the root is g (1 - e)^(-1/2). What is not even a normal number stays what it is.
+GPBO_HD double root(double x) {
+#if defined(__CUDA_ARCH__)
+  double y;
+  asm("rsqrt.approx.ftz.f64 %0, %1;" : "=d"(y) : "d"(x));
+#else  // in the tests' emulation, where it is off by as much
+  const double y = (1.0 + 0x1p-21) / sqrt(x);
+#endif
+  const double g = x * y, e = fma(-g, y, 1.0);
+  const double found = fma(g * e, fma(e, 0.375, 0.5), g);
+  return x < kSmallestNormal<double> ? x : found;
 }
 
 template <typename T>

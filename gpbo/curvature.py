@@ -59,7 +59,7 @@ class Curvature(ABC):
     def select(self, rows: Tensor) -> None:
         """Keep only those rows.
 
-        Shapes   rows (k,) bool
+        Shapes   rows (k,) bool, or their numbers
         """
 
 

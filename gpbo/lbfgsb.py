@@ -296,10 +296,16 @@ def _finite(value: Tensor, grad: Tensor) -> Tensor:
     return torch.isfinite(value + grad.sum(-1))
 
 
-def _select(run: _Run, keep: Tensor) -> _Run:
+def _select(run: _Run, rows: Tensor) -> _Run:
+    keep = _numbers(rows)
     run.curvature.select(keep)
     names = (field.name for field in fields(run) if field.name != "curvature")
     return _Run(curvature=run.curvature, **{name: getattr(run, name)[keep] for name in names})
+
+
+def _numbers(rows: Tensor) -> Tensor:
+    """The numbers of the rows that are True: to be found once, since a GPU is waited for."""
+    return rows.nonzero().squeeze(-1)
 
 
 def _results(run: _Run) -> dict[str, Tensor]:
@@ -310,11 +316,12 @@ def _results(run: _Run) -> dict[str, Tensor]:
 
 
 def _store(result: dict[str, Tensor], run: _Run, done: Tensor) -> None:
-    rows = run.row[done]
+    ended = _numbers(done)
+    rows = run.row[ended]
     for name in ("x", "value", "iterations", "evaluations", "converged"):
-        result[name][rows] = getattr(run, name)[done]
+        result[name][rows] = getattr(run, name)[ended]
     norm = projected_gradient_norm(run.x, run.grad, run.lower, run.upper)
-    result["grad_norm"][rows] = norm[done]
+    result["grad_norm"][rows] = norm[ended]
 
 
 def _nothing_to_do(f: Objective, x: Tensor) -> Minimum:

@@ -152,8 +152,6 @@ __global__ void __launch_bounds__(kThreads) finish(const Problem<T> p, const Sum
   }
 }
 
-bool pulls(const gpbo_contraction& c) { return c.by_lengthscale || c.by_x1 || c.by_x2; }
-
 template <typename T>
 bool start(int kernel, const gpbo_pairs& pairs, const gpbo_contraction& c, cudaStream_t stream) {
   const Problem<T> p(pairs);
@@ -175,7 +173,8 @@ bool start(int kernel, const gpbo_pairs& pairs, const gpbo_contraction& c, cudaS
             partial,
             partial + p.batch * p.x1.count * p.d,
             partial + p.batch * p.x1.count * p.d + second};
-  if (!pulls(c)) s.pull1 = s.pull2 = nullptr;
+  if (!(c.by_lengthscale || c.by_x1)) s.pull1 = nullptr;
+  if (!(c.by_lengthscale || c.by_x2)) s.pull2 = nullptr;
   // Where there is no pair, the pulls are 0 and no block would write them.
   if (empty(pairs))
     cudaMemsetAsync(partial, 0, (p.batch * p.x1.count * p.d + second) * sizeof(T), stream);

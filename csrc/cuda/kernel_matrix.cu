@@ -71,7 +71,7 @@ __device__ bool tile_of(const Problem<T>& p, int64_t turn, int64_t& i, int64_t& 
 }
 
 template <typename Kernel, typename T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     kernel_matrix(const Problem<T> p, const Results<T> out) {
   __shared__ Part<T, kSide> a, b;
   __shared__ T turn[kSide][Square::kDown + 1];

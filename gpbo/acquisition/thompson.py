@@ -39,6 +39,6 @@ def distinct_best(values: Tensor) -> Tensor:
     found = []
     for row in values[: values.shape[1]]:
         best = (row + left).argmax()
-        left[best] = -torch.inf
+        left.index_fill_(0, best.view(1), -torch.inf)  # a GPU need not be waited for
         found.append(best)
     return torch.stack(found) if found else torch.zeros(0, dtype=torch.long, device=values.device)

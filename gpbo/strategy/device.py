@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from gpbo.errors import DeviceError, explain
-from gpbo.strategy.calibrate import measure
+from gpbo.strategy.calibrate import SIZES, measure
 
 # Numbers of n x n that live at once in a fit (the covariance, its factor, the factor's inverse, and
 # what torch makes on the way), and the share of the free memory that they may take.
@@ -55,7 +55,8 @@ def devices(
     "auto" is the GPU where an ask was measured to take less time on it; after a GPU comes the CPU.
     """
     chosen, measured = torch.device("cpu" if device == "auto" else device), None
-    if device == "auto" and torch.cuda.is_available():
+    # Not asked for less: is_available keeps a process that is forked later from using CUDA.
+    if device == "auto" and observations >= SIZES[0] and torch.cuda.is_available():
         measured = measure(observations, columns, torch.device("cuda"))
         if measured is not None and measured.gpu < measured.cpu:
             chosen = torch.device("cuda")
@@ -71,6 +72,8 @@ def most_rows(device: torch.device, n: int) -> int:
         return n
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
+        # What torch keeps for its next tensors counts as taken there.
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     else:
         free = _free_memory()
     return max(ALWAYS, int(math.sqrt(SHARE * free / (8 * SQUARES))))

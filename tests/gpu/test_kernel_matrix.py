@@ -98,6 +98,7 @@ def test_more_matrices_than_a_grid_dimension_holds():
     torch.testing.assert_close(got[-3:], wide, rtol=1e-5, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_nan_lengthscale_gives_nan_and_waits_for_nothing():
     lengthscale = torch.tensor([1.0, math.nan], dtype=torch.float64, device="cuda")
     x = draw(5, 2)

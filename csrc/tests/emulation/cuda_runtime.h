@@ -26,6 +26,7 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __shared__ static
+#define __constant__ const
 #define __syncthreads() emulation::block->wait(__LINE__)
 
 struct dim3 {
@@ -34,6 +35,24 @@ struct dim3 {
 };
 
 inline dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+// The halves of a number.
+inline int __double2hiint(double x) {
+  int64_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return static_cast<int>(bits >> 32);
+}
+inline int __double2loint(double x) {
+  int64_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return static_cast<int>(bits);
+}
+inline double __hiloint2double(int high, int low) {
+  const uint64_t bits = uint64_t{static_cast<uint32_t>(high)} << 32 | static_cast<uint32_t>(low);
+  double x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
 
 namespace emulation {
 
