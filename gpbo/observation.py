@@ -69,7 +69,7 @@ def read_result(told: Any, direction: Direction, *, on_nan: str = "fail") -> Tol
     if on_nan == "raise":
         raise ObservationError(explain("value", "not finite", value))
     warn(f"value: {value!r} is recorded as a failed trial", NonFiniteObjectiveWarning)
-    return Told(None, "nan" if math.isnan(value) else "inf")
+    return Told(None, repr(value))
 
 
 def read_noise(noise: Any) -> float | None:

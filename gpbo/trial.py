@@ -19,7 +19,7 @@ class Trial:
     state: State = "pending"
     value: float | None = None
     noise: float | None = None  # standard deviation of the value, where it was told
-    error: str | None = None  # why it failed: "nan", "inf", a message or a traceback
+    error: str | None = None  # why it failed: "nan", "inf", "-inf", a message or a traceback
     started: float | None = None  # Unix seconds
     finished: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -89,7 +89,7 @@ def test_infinity_that_is_best_depends_on_the_direction() -> None:
     with pytest.raises(ObservationError, match="best for ever"):
         read_result(math.inf, "maximize")
     with pytest.warns(NonFiniteObjectiveWarning):
-        assert read_result(-math.inf, "maximize").error == "inf"
+        assert read_result(-math.inf, "maximize").error == "-inf"
 
 
 def test_a_masked_value_is_no_value() -> None:

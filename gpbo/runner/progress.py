@@ -7,8 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gpbo.check import one_of
-from gpbo.errors import NoResultsError
+from gpbo.errors import NoResultsError, explain
 from gpbo.optimizer import Optimizer
 from gpbo.text import first_line, last_line
 from gpbo.trial import Trial
@@ -63,7 +62,9 @@ def open_progress(wanted: str | bool, direction: str, total: int | None) -> Iter
     Raises   ValueError, TypeError  if it is not "auto", True or False
     """
     if not isinstance(wanted, bool):
-        one_of("progress", wanted, ["auto"])
+        if wanted != "auto":
+            kind = ValueError if isinstance(wanted, str) else TypeError
+            raise kind(explain("progress", "unknown", wanted, expected="'auto', True or False"))
         wanted = sys.stderr.isatty()
     if not wanted:
         yield Silent()

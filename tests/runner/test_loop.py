@@ -211,8 +211,8 @@ def test_no_result_at_all_is_said() -> None:
         ({"timeout": "10"}, TypeError, "timeout: not a number, got '10'"),
         ({"catch": [ValueError]}, TypeError, "catch: not exceptions"),
         ({"catch": "x"}, TypeError, "catch: not exceptions"),
-        ({"progress": "yes"}, ValueError, "progress: unknown"),
-        ({"progress": 3}, TypeError, "progress: not a name"),
+        ({"progress": "yes"}, ValueError, "progress: unknown, got 'yes'; expected 'auto', True"),
+        ({"progress": 3}, TypeError, "progress: unknown, got 3"),
         ({"n_trial": 3}, TypeError, r"unknown argument 'n_trial'. Did you mean 'n_trials'\?"),
     ],
 )
