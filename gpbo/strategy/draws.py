@@ -10,7 +10,7 @@ from gpbo.acquisition.feasible import LogFeasibility
 from gpbo.acquisition.thompson import distinct_best, sample
 from gpbo.maximizer.landscape import Taken
 from gpbo.strategy.belief import Belief
-from gpbo.strategy.goal import LEAST_SUCCESS
+from gpbo.strategy.goal import least_success
 
 
 def draw(
@@ -41,7 +41,8 @@ def draw(
     x = domain.embed(z)
     values = sample(belief.posterior.condition(domain.embed(pending), None), x, n, rng)
     if belief.success is not None:
-        chance = LogFeasibility(belief.success.posterior, least=LEAST_SUCCESS, even=belief.even)
+        least = least_success(belief)
+        chance = LogFeasibility(belief.success.posterior, least=least, even=belief.even)
         values += chance(x.unsqueeze(1))
     best = distinct_best(values)
     return z[best], values[torch.arange(len(best), device=best.device), best]

@@ -489,3 +489,21 @@ def test_the_callers_number_of_threads_is_left_alone() -> None:
 def test_settings_that_are_no_numbers_of_trials_are_refused(wrong):
     with pytest.raises((TypeError, ValueError), match=r"Bayes (start|budget)"):
         Bayes(**wrong)
+
+
+def test_early_failures_do_not_close_what_was_never_tried() -> None:
+    """Most kinds fail, and so do the first ones that are tried."""
+    offsets = {"k0": 3.0, "k3": 2.0, "k7": 1.5, "k8": 1.0, "k11": 0.0}
+    space = {
+        "kind": gpbo.Categorical([f"k{k}" for k in range(12)]),
+        "x": gpbo.Float(0, 1),
+        "y": gpbo.Float(0, 1),
+    }
+
+    def objective(p: dict[str, Any]) -> float:
+        if p["kind"] not in offsets:
+            raise gpbo.errors.TrialFailed("no such kind")
+        return float(offsets[p["kind"]] + (p["x"] - 0.3) ** 2 + (p["y"] - 0.6) ** 2)
+
+    for seed in (0, 4, 7):
+        assert gpbo.minimize(objective, space, 50, seed=seed).best_value < 0.1

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpbo.errors import ObservationError
-from gpbo.surrogate.target import Target, standardize
+from gpbo.surrogate.target import GOOD, Target, standardize
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 usual = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
@@ -63,6 +63,25 @@ def test_a_lower_half_far_from_the_upper_one_becomes_normal_quantiles() -> None:
     back, _ = target.to_values(z, torch.ones_like(z))
     np.testing.assert_allclose(back[:20].numpy(), expected, rtol=1e-9)
     np.testing.assert_allclose(back[20:].numpy(), good.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_of_many_values_the_best_forty_are_the_good_ones() -> None:
+    """However many bad ones there are, what lies above keeps its distances."""
+    rng = np.random.default_rng(0)
+    y = -(10.0 ** torch.from_numpy(rng.uniform(0, 6, 400)))
+    z, target = standardize(y)
+    ordered = y.sort(descending=True).values
+    assert target.steps[-1] == "half-rank"
+    assert target.exact_above == float(ordered[GOOD - 1])
+    assert z[y.argsort()].diff().min() >= 0
+    best = z[y.argsort(descending=True)][:GOOD]
+    back, _ = target.to_values(best, torch.ones_like(best))
+    torch.testing.assert_close(back, ordered[:GOOD], rtol=1e-9, atol=1e-9)
+    knee = z[y.argsort(descending=True)][GOOD]
+    assert knee < best[-1]  # the first of the others lies below, and not far
+    assert best[-1] - knee < 0.1
+    few = -(10.0 ** torch.from_numpy(rng.uniform(0, 6, 80)))
+    assert standardize(few)[1].exact_above == float(few.sort().values[40])
 
 
 def test_values_of_one_place_count_as_one() -> None:
