@@ -65,8 +65,9 @@ GPBO_HD double exp_minus(double x) {
   double y = kExpTerms[0];
 #pragma unroll
   for (int k = 1; k < 12; ++k) y = fma(y, r, kExpTerms[k]);
-  const int high = __double2hiint(y) + __double2loint(shifted) * (1 << 20);
-  return x > 708.0 ? 0.0 : __hiloint2double(high, __double2loint(y));
+  const auto power = static_cast<unsigned>(__double2loint(shifted)) << 20;
+  const auto high = static_cast<unsigned>(__double2hiint(y)) + power;
+  return x > 708.0 ? 0.0 : __hiloint2double(static_cast<int>(high), __double2loint(y));
 }
 template <typename T>
 GPBO_HD T log1p_positive(T x) {

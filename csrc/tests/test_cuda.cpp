@@ -49,7 +49,7 @@ struct Case {
   bool symmetric, turned;
   std::vector<T> x1, x2, lengthscale, shape;
 
-  Case(int64_t n, int64_t m, int64_t d, bool symmetric, bool turned)
+  Case(int64_t n, int64_t m, int64_t d, bool symmetric, bool turned, double shrunk)
       : n(n),
         m(symmetric ? n : m),
         d(d),
@@ -58,7 +58,9 @@ struct Case {
         x1(draw<T>(2 * batch * n * d, 1)),
         x2(draw<T>(2 * batch * m * d, 2)),
         lengthscale(draw<T>(batch * d, 3)),
-        shape(draw<T>(batch, 4)) {}
+        shape(draw<T>(batch, 4)) {
+    for (T& length : lengthscale) length = static_cast<T>(length * shrunk);
+  }
 
   gpbo_pairs pairs() const {
     gpbo_pairs p{};
@@ -159,10 +161,11 @@ void check_product(const Case<T>& c, int kernel) {
   }
 }
 
+// `shrunk`: what lengthscales are multiplied by.
 template <typename T>
-void check(int64_t n, int64_t m, int64_t d, int kernel) {
+void check(int64_t n, int64_t m, int64_t d, int kernel, double shrunk = 1) {
   for (const bool symmetric : {true, false}) {
-    const Case<T> c(n, m, d, symmetric, kernel % 2);
+    const Case<T> c(n, m, d, symmetric, kernel % 2, shrunk);
     check_matrix(c, kernel);
     check_contraction(c, kernel);
     check_product(c, kernel);
@@ -183,6 +186,8 @@ int main() {
         }
     check<float>(33, 40, 5, GPBO_MATERN52);
     check<double>(130, 3, 2, GPBO_MATERN52);
+    for (int far = GPBO_MATERN52; far <= GPBO_RATIONAL_QUADRATIC; ++far)
+      for (const double shrunk : {3e-3, 1e-12}) check<double>(40, 3, 3, far, shrunk);
     check<double>(5, 3, 0, GPBO_RBF);
     check<double>(0, 3, 2, GPBO_RBF);
     check<double>(3, 0, 2, GPBO_RBF);
