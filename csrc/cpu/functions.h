@@ -29,7 +29,7 @@ GPBO_HD Lanes<double> root(Lanes<double> x) {
 template <typename T>
 GPBO_HD Lanes<T> exp_minus(Lanes<T> x) {
   using N = Numbers<T>;
-  using Bits = typename Register<T>::Bits;
+  using Raw = typename Register<T>::Raw;  // beyond kSmallest the sum of bits overflows
   constexpr int kOdd = N::kTerms / 2 * 2 - 1, kEven = (N::kTerms - 1) / 2 * 2;  // the last terms
   const Lanes<T> shifted = multiply_add(x, -N::kLog2e, N::kRound);
   const Lanes<T> n = shifted - Lanes<T>(N::kRound);
@@ -44,8 +44,8 @@ GPBO_HD Lanes<T> exp_minus(Lanes<T> x) {
   const Lanes<T> y = T(1) + q;
   GPBO_EACH(c, x.v[u] > -N::kSmallest
                    ? Vec<T>{}
-                   : bits_as<Vec<T>>(bits_as<Bits>(y.v[u]) +
-                                     (bits_as<Bits>(shifted.v[u]) << N::kMantissa)));
+                   : bits_as<Vec<T>>(bits_as<Raw>(y.v[u]) +
+                                     (bits_as<Raw>(shifted.v[u]) << N::kMantissa)));
 }
 
 #if defined(__AVX512F__)

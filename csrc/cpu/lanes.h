@@ -28,6 +28,7 @@ struct Numbers;
 template <>
 struct Numbers<double> {
   using Bits = int64_t;
+  using Raw = uint64_t;
   static constexpr int kMantissa = 52;
   static constexpr double kRound = 0x1.8p52;  // adding it leaves n in the low bits
   static constexpr double kLog2e = 0x1.71547652b82fep0;
@@ -46,6 +47,7 @@ struct Numbers<double> {
 template <>
 struct Numbers<float> {
   using Bits = int32_t;
+  using Raw = uint32_t;
   static constexpr int kMantissa = 23;
   static constexpr float kRound = 0x1.8p23f;
   static constexpr float kLog2e = 0x1.715476p0f;
@@ -66,12 +68,14 @@ struct Register<double> {
   typedef double Type __attribute__((vector_size(GPBO_BYTES)));
   typedef double Loose __attribute__((vector_size(GPBO_BYTES), aligned(8), may_alias));
   typedef int64_t Bits __attribute__((vector_size(GPBO_BYTES)));
+  typedef uint64_t Raw __attribute__((vector_size(GPBO_BYTES)));
 };
 template <>
 struct Register<float> {
   typedef float Type __attribute__((vector_size(GPBO_BYTES)));
   typedef float Loose __attribute__((vector_size(GPBO_BYTES), aligned(4), may_alias));
   typedef int32_t Bits __attribute__((vector_size(GPBO_BYTES)));
+  typedef uint32_t Raw __attribute__((vector_size(GPBO_BYTES)));
 };
 template <typename T>
 constexpr int kWidth = GPBO_BYTES / sizeof(T);
@@ -85,6 +89,7 @@ struct Register {
   using Type = T;
   using Loose = T;
   using Bits = typename Numbers<T>::Bits;
+  using Raw = typename Numbers<T>::Raw;
 };
 template <typename T>
 constexpr int kWidth = 1;
