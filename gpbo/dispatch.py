@@ -51,9 +51,9 @@ def _on_newest(
     plan: list[Event], journal: Journal, turn: int, overtaken: int, budget: int | None
 ) -> list[Event]:
     """What is written of a plan that was made on the history of that turn."""
-    if journal.turns == turn:
-        trials = journal.history.trials
-        return [e for e in plan if e["event"] != "fail" or trials[e["trial"]].state == "pending"]
+    if journal.turns == turn:  # results change no turn: a trial may have been told meanwhile
+        pending = {trial.number for trial in journal.history.pending}
+        return [e for e in plan if e["event"] == "ask" or e["trial"] in pending]
     return _still_new(plan, journal.history, budget) if overtaken >= PATIENCE else []
 
 

@@ -110,7 +110,9 @@ void check_contraction(const Case<T>& c, int kernel) {
   const gpbo_pairs p = c.pairs();
   const std::vector<T> weight = draw<T>(2 * c.batch * c.n * c.m, 7);
   const std::vector<T> left = draw<T>(c.batch * c.n * 3, 8), right = draw<T>(c.batch * c.m * 3, 9);
-  for (int what = 0; what < 3; ++what) {  // everything, the two numbers alone, a product alone
+  // Everything, the two numbers alone, a product alone, points of one side alone.
+  for (int what = 0; what < 5; ++what) {
+    if (what == 4 && c.symmetric) continue;
     std::vector<T> got[5], want[5], partial[2];
     for (int library : {0, 1}) {
       auto& results = library ? want : got;
@@ -122,11 +124,12 @@ void check_contraction(const Case<T>& c, int kernel) {
       if (what != 1) sums.left = left.data(), sums.right = right.data(), sums.rank = 3;
       const int64_t sizes[5] = {c.batch, c.batch, c.batch * c.d, c.batch * c.n * c.d,
                                 c.symmetric ? 0 : c.batch * c.m * c.d};
-      for (int k = 0; k < (what == 1 ? 2 : 5); ++k) results[k].assign(sizes[k], T(NAN));
-      sums.by_shape = results[0].data(), sums.total = results[1].data();
-      if (what != 1) {
-        sums.by_lengthscale = results[2].data(), sums.by_x1 = results[3].data();
-        if (!c.symmetric) sums.by_x2 = results[4].data();
+      void** const wanted[5] = {&sums.by_shape, &sums.total, &sums.by_lengthscale, &sums.by_x1,
+                                &sums.by_x2};
+      for (int k = 0; k < 5; ++k) {
+        if ((what == 1 && k > 1) || (what > 2 && k != what) || (k == 4 && c.symmetric)) continue;
+        results[k].assign(sizes[k], T(NAN));
+        *wanted[k] = results[k].data();
       }
       partial[library].assign(
           library ? gpbo_cpu_contract_scratch(&p, &sums) : gpbo_cuda_contract_scratch(&p, &sums),

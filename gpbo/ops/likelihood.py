@@ -208,8 +208,10 @@ def _factor(matrix: Tensor, scale: Tensor, jitters: Sequence[float]) -> tuple[Te
     lower = torch.full_like(matrix, torch.nan)
     used = torch.full_like(scale, torch.nan)
     for rung in jitters:
-        shift = torch.diag_embed((rung * scale)[..., None].expand(matrix.shape[:-1]))
-        factor, info = torch.linalg.cholesky_ex(matrix + shift if rung else matrix)
+        shifted = matrix
+        if rung:
+            shifted = matrix + torch.diag_embed((rung * scale)[..., None].expand(matrix.shape[:-1]))
+        factor, info = torch.linalg.cholesky_ex(shifted)
         good = used.isnan() & (info == 0) & factor.sum((-2, -1)).isfinite()
         lower = torch.where(good[..., None, None], factor, lower)
         used = torch.where(good, rung * scale, used)

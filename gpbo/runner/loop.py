@@ -99,8 +99,8 @@ def minimize(
     objective  called with a dict of params; returns a number, or a dict with "loss" (or "value")
                and optionally "noise", its standard deviation; or with "status" "fail" and "error"
     n_trials   how many trials the study shall have in the end: a run that was interrupted goes on
-               where it stopped. Fewer than 80 begin on fewer points, so that another number gives
-               other proposals. None: until `timeout`, or for ever
+               where it stopped. A small number begins on fewer points (a quarter of it), and then
+               another number gives other proposals. None: until `timeout`, or for ever
     workers    how many trials are evaluated at once, each in a thread; which one ends first then
                decides what comes next, so that a seed does not repeat such a run. Heavy Python code
                wants processes: let several share a study file

@@ -12,6 +12,7 @@ setting, so the gradient has no term for it (Rasmussen & Williams 2006, eq. 2.41
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -77,8 +78,14 @@ class Data:
         """The sum over the columns of each group: (..., d) -> (..., n_groups)."""
         if self.groups is None:
             return of_columns
-        # A product and no index_add, which on a GPU adds up in any order.
-        return of_columns @ torch.nn.functional.one_hot(self.groups, self.n_groups).to(of_columns)
+        return of_columns @ self._member
+
+    @cached_property
+    def _member(self) -> Tensor:
+        """1 where a column belongs to a group, (d, n_groups): a product with it adds up in one
+        order, which index_add on a GPU does not."""
+        assert self.groups is not None
+        return torch.nn.functional.one_hot(self.groups, self.n_groups).to(self.x)
 
 
 @dataclass(frozen=True, eq=False)
