@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gpbo.history import History
 from gpbo.maximizer import Domain
+from gpbo.maximizer.domain import CATEGORY
 from gpbo.seeding import generator
 from gpbo.space import Space
 from gpbo.space.encode import describe
@@ -24,7 +25,14 @@ from gpbo.surrogate.base import Fitted, Posterior, Surrogate
 from gpbo.surrogate.evidence import LEAST_NOISE
 from gpbo.surrogate.gp import GaussianProcess
 from gpbo.surrogate.inducing import best_and_others
-from gpbo.surrogate.prior import Priors, default_priors, expecting_noise, label_priors
+from gpbo.surrogate.prior import (
+    Priors,
+    default_priors,
+    expecting_noise,
+    label_priors,
+    lengthscales,
+)
+from gpbo.surrogate.rivals import Rivals
 from gpbo.surrogate.target import Target, standardize
 
 BLOCK = 4096  # trials whose means are computed at once: more may not fit into memory
@@ -118,6 +126,22 @@ def _priors(domain: Domain, failures: bool) -> Priors:
 
 
 @lru_cache(maxsize=8)
+def _model(domain: Domain, failures: bool, most: int | None) -> Surrogate:
+    """What models the objective by default.
+
+    Where every coordinate has levels, categories may have long lengthscales instead: their values
+    have no order, so no distance between them tells noise from signal.
+    """
+    priors = _priors(domain, failures)
+    usual = GaussianProcess(groups=domain.groups, priors=priors, most=most)
+    categories = domain.kind == CATEGORY
+    if domain.size is None or not bool(categories.any()):
+        return usual
+    long = replace(priors, own=lengthscales(categories.tolist()))
+    return Rivals(usual, replace(usual, priors=long))
+
+
+@lru_cache(maxsize=8)
 def domain_of(space: Space, device: torch.device) -> Domain:
     """The search set of a space, in tensor terms."""
     columns = describe(space)
@@ -141,7 +165,7 @@ def believe(
 ) -> Belief:
     """Fit to everything in the history; `memory` is an earlier belief's, to start from.
 
-    `surrogate` is what models the objective: by default a Gaussian process. Whether a trial
+    `surrogate` is what models the objective: by default a Gaussian process, or two. Whether a trial
     succeeds is always modeled by one, with the priors that labels need. Of more than `most` trials
     of a kind, the default model sees the others through inducing points (inducing.py), and another
     surrogate sees none of them: only the better half of so many, and others at random. The targets
@@ -173,8 +197,7 @@ def believe(
         sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
         noise = target.noise_variance(sds)
 
-    priors = _priors(domain, bool(failed))
-    model = surrogate or GaussianProcess(groups=domain.groups, priors=priors, most=most)
+    model = surrogate or _model(domain, bool(failed), most)
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
     points_seen, targets_seen, noise_seen = good, y, noise

@@ -31,7 +31,7 @@ class ExactGaussianProcess(gpytorch.models.ExactGP):
         kernel = MaternKernel(
             ard_num_dims=data.n_groups,
             groups=data.groups,
-            lengthscale_prior=priors.lengthscale.module(),
+            lengthscale_prior=priors.lengthscale_module(),
             lengthscale_constraint=LogRange(*priors.ranges(data.n_groups)[:-2]),
         )
         self.mean_module = gpytorch.means.ConstantMean()

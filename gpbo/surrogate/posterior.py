@@ -11,6 +11,7 @@ Source: Rasmussen & Williams 2006, eq. 2.25 and 2.26.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -128,6 +129,14 @@ class GaussianPosterior(Posterior):
             return inverse_lower(self.lower)
         inverse = self.first.inverse
         return inverse if len(inverse) == len(self.x) else append_inverse(inverse, self.lower)
+
+    def log_likelihood(self) -> float:
+        """log N(y | m, K), for a belief that is exact.
+
+        Source   Rasmussen & Williams 2006, eq. 2.30
+        """
+        explained = 0.5 * self.residual @ self.weights + self.lower.diagonal().log().sum()
+        return -float(explained) - 0.5 * len(self.x) * math.log(2 * math.pi)
 
     def given(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the belief consists of when the function itself is known to be one of S at x.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -116,7 +117,9 @@ class Range:
 class Priors:
     """The priors of a Gaussian process, and the ranges that its fit stays in.
 
-    Needs    shortest: what each lengthscale stays above, within its range; None: nothing more
+    Needs    shortest: what each lengthscale stays above, within its range; None: nothing more;
+             own: the prior of each lengthscale, where they differ; `lengthscale` is then what
+             searches start from
     """
 
     lengthscale: Hyperprior
@@ -129,12 +132,22 @@ class Priors:
     # matrix of some thousand crowded points still has a factor.
     noise_range: Range = Range(1e-9, 1e1)
     shortest: tuple[float, ...] | None = None
+    own: tuple[LogNormal, ...] | None = None
 
     def table(self, d: int) -> Tensor:
         """The coefficients of d lengthscales, the outputscale and the noise: (4, d + 2)."""
-        rows = [self.lengthscale.coefficients] * d
+        rows = [prior.coefficients for prior in self.own or (self.lengthscale,) * d]
         rows += [self.outputscale.coefficients, self.noise.coefficients]
         return torch.tensor(rows, dtype=torch.float64).T.contiguous()
+
+    def lengthscale_module(self) -> gpytorch.priors.Prior:
+        """The prior of all lengthscales as a GPyTorch module, in float64."""
+        if self.own is None:
+            return self.lengthscale.module()
+        import gpytorch
+
+        locs, scales = zip(*((prior.loc, prior.scale) for prior in self.own), strict=True)
+        return gpytorch.priors.LogNormalPrior(_double(locs), _double(scales))
 
     def ranges(self, d: int) -> list[Range]:
         """Those of d lengthscales, the outputscale and the noise."""
@@ -161,6 +174,16 @@ def default_priors(d: int) -> Priors:
     )
 
 
+def lengthscales(long: Sequence[bool]) -> tuple[LogNormal, ...]:
+    """Of d lengthscales, priors whose mode is at 1.5 sqrt(d) where long, and else at 0.2 sqrt(d).
+
+    The latter is that of `default_priors`: where data leave it open, values are unrelated. The
+    median is the same.
+    """
+    loc = math.sqrt(2) + 0.5 * math.log(max(len(long), 1))
+    return tuple(LogNormal(loc, 1.0 if one else math.sqrt(3)) for one in long)
+
+
 def label_priors(d: int) -> Priors:
     """Priors for d lengthscales and labels that are 1 where a trial succeeded and 0 where not.
 
@@ -180,5 +203,5 @@ def expecting_noise(priors: Priors) -> Priors:
     return replace(priors, noise=LogNormal(-4.0, 1.0), noise_range=Range(1e-6, 1e1))
 
 
-def _double(value: float) -> Tensor:
+def _double(value: float | tuple[float, ...]) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)

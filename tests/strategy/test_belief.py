@@ -77,6 +77,20 @@ def test_where_all_have_levels_no_lengthscale_is_shorter_than_two_steps():
     assert lengthscales({**ordered, "x": gpbo.Float(0, 1)})[0] < 0.1
 
 
+def remembered(space: dict[str, object]) -> dict[str, object]:
+    opt = gpbo.Optimizer(space, seed=0)
+    for k in range(12):
+        opt.tell(opt.ask(), float(k % 5))
+    return opt.ask().provenance["memory"]["values"]
+
+
+def test_categories_have_a_second_prior_where_all_have_levels():
+    category = {"c": gpbo.Categorical(list("abcdef")), "n": gpbo.Int(1, 10)}
+    assert len(remembered(category)["rivals"]) == 2
+    assert "rivals" not in remembered({"n": gpbo.Int(1, 10), "m": gpbo.Int(1, 10)})
+    assert "rivals" not in remembered({**category, "x": gpbo.Float(0, 1)})
+
+
 # noise ------------------------------------------------------------------------------------
 
 

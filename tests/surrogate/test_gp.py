@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import gpytorch
 import pytest
@@ -14,6 +15,7 @@ from gpbo.errors import ObservationError, ShapeError, StudyError
 from gpbo.seeding import generator
 from gpbo.surrogate.base import Surrogate
 from gpbo.surrogate.gp import GaussianProcess
+from gpbo.surrogate.prior import default_priors, lengthscales
 from tests.surrogate.data import problem
 
 
@@ -102,6 +104,19 @@ def test_the_gpytorch_model_believes_the_same() -> None:
     mean, variance = fitted.posterior.mean_variance(new)
     torch.testing.assert_close(belief.mean, mean, rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(belief.variance, variance, rtol=1e-6, atol=1e-7)
+
+
+def test_the_gpytorch_model_has_the_prior_of_each_lengthscale() -> None:
+    x, y = problem(15, 2)
+    priors = replace(default_priors(2), own=lengthscales([True, False]))
+    surrogate = GaussianProcess(priors=priors)
+    fitted = surrogate.fit(x, y, generator(0, "fit"))
+    model = surrogate.gpytorch_model(x, y, fitted.memory)
+    mll = gpytorch.mlls.ExactMarginalLogLikelihood(model.likelihood, model)
+    total = mll(model(x), y).item() * len(y)
+    assert total == pytest.approx(fitted.report["log_posterior"], abs=1e-7)
+    likelihood = fitted.posterior.log_likelihood()
+    assert likelihood == pytest.approx(model.likelihood(model(x)).log_prob(y).item(), abs=1e-7)
 
 
 def test_known_noise_is_that_of_the_observed_points_and_of_no_others() -> None:

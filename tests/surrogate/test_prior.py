@@ -18,6 +18,7 @@ from gpbo.surrogate.prior import (
     Range,
     default_priors,
     label_priors,
+    lengthscales,
 )
 
 PRIORS = [LogNormal(-4.0, 1.0), LogNormal(2.3, math.sqrt(3)), Gamma(2.0, 1.0), Gamma(1.1, 30.0)]
@@ -110,3 +111,25 @@ def test_each_lengthscale_has_its_own_least_value_within_the_range():
     some = replace(priors, shortest=(0.0, 0.2, 1e9)).ranges(3)
     assert [box.low for box in some[:3]] == [usual.low, 0.2, usual.high]
     assert some[3:] == priors.ranges(3)[3:]
+
+
+def test_a_long_lengthscale_has_the_usual_median_and_another_mode():
+    usual = default_priors(4)
+    long, short = lengthscales([True, False, False, False])[:2]
+    assert short == usual.lengthscale
+    assert long.mode == pytest.approx(1.51 * math.sqrt(4), rel=1e-2)
+    for prior in (long, short):
+        middle = scipy.stats.lognorm(prior.scale, scale=math.exp(prior.loc)).median()
+        assert middle == pytest.approx(4.11 * math.sqrt(4), rel=1e-2)
+
+
+def test_each_lengthscale_may_have_its_own_prior():
+    usual = default_priors(3)
+    mixed = replace(usual, own=lengthscales([False, True, False]))
+    table, same = mixed.table(3), usual.table(3)
+    assert tuple(table[:, 1].tolist()) == mixed.own[1].coefficients
+    assert torch.equal(table[:, [0, 2, 3, 4]], same[:, [0, 2, 3, 4]])
+    at = torch.tensor([[0.3, 2.0, 7.0]], dtype=torch.float64)
+    density = mixed.lengthscale_module().log_prob(at)
+    each = [log_density(prior, v) for prior, v in zip(mixed.own, at[0].tolist(), strict=True)]
+    np.testing.assert_allclose(density[0], each, rtol=1e-12)
