@@ -119,7 +119,8 @@ def _left_behind(history: History, number: int, worker: dict[str, Any] | None) -
 
 
 def _checked(strategy: Strategy, history: History, wanted: int, seed: int) -> list[Proposal]:
-    """The proposals of a strategy, which may be somebody's own: none is kept that does not fit.
+    """The proposals of a strategy, which may be somebody's own: none is kept that does not fit, and
+    its values become those of the space, an int where it says Int.
 
     Raises   StrategyError  if they are too many, or one is no Proposal, or not of the space
     """
@@ -129,12 +130,14 @@ def _checked(strategy: Strategy, history: History, wanted: int, seed: int) -> li
         raise StrategyError(
             explain(strategy.name, "not what was asked for", proposals, expected=rule)
         )
+    checked = []
     for proposal in proposals:
         if not isinstance(proposal, Proposal):
             rule = "gpbo.Proposal(params)"
             raise StrategyError(explain(strategy.name, "no proposal", proposal, expected=rule))
         try:
-            history.space.check(proposal.params)
+            params = history.space.check(proposal.params)
         except (ObservationError, TypeError) as error:
             raise StrategyError(f"{strategy.name}: a proposal does not fit: {error}") from error
-    return proposals
+        checked.append(Proposal(params, proposal.provenance))
+    return checked

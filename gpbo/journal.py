@@ -30,6 +30,7 @@ from gpbo.storage.base import check_study
 FORMAT = 1  # of the header and the events
 DEFAULT = "default"  # the name of a study that was given none
 RESULTS = ("complete", "fail")  # the events that a tell writes
+NEW = ("ask", "add")  # the events that make a trial
 
 
 class Journal:
@@ -85,12 +86,21 @@ class Journal:
         def on_newest(new: list[Event]) -> list[Event]:
             self._apply(new)
             own[:] = decide()
+            self._check_numbers(own)
             return own
 
         before = self._seen
         events = self.storage.transact(self.study, before, on_newest)
         self._apply(events[self._seen - before :])
         return own
+
+    def _check_numbers(self, events: list[Event]) -> None:
+        """That new trials follow those there are: what is written cannot be taken back."""
+        numbers = [event["trial"] for event in events if event["event"] in NEW]
+        first = len(self.history)
+        if numbers != list(range(first, first + len(numbers))):
+            wrong = f"{self.storage.location}: trials {numbers[:3]} would follow trial {first - 1}"
+            raise StudyError(f"{wrong}; nothing was written")
 
     def _save_kept(self) -> None:
         """Write the results that could not be written before, unless somebody told them since."""
@@ -131,8 +141,11 @@ def open_journal(
     seed: int | None,
     strategy: str,
     resume: bool,
+    made_with: str | None = None,
 ) -> Journal:
     """The journal of a new study, or of an existing one with an equal space, which is resumed.
+
+    `made_with` says what the settings of the strategy are, where they are not the usual ones.
 
     Raises   StudyError  if the existing study has another space, direction or seed, or exists
                          at all where `resume` is False
@@ -145,6 +158,7 @@ def open_journal(
         "seed": check_seed(seed),
         "strategy": strategy,
         "created": time.time(),
+        **({} if made_with is None else {"made_with": made_with}),
     }
     header = storage.create(study, fresh)
     if header.get("id") == fresh["id"]:

@@ -13,11 +13,13 @@ from typing import Any, cast, overload
 from gpbo.check import flag, one_of, whole
 from gpbo.dispatch import hand_out
 from gpbo.errors import (
+    GpboWarning,
     SpaceExhaustedWarning,
     TrialStateError,
     UnknownTrialError,
     explain,
     hint_keywords,
+    shorten,
     warn,
 )
 from gpbo.history import Direction, Event, History
@@ -28,6 +30,7 @@ from gpbo.seeding import check_seed, generator
 from gpbo.space import Params, Space
 from gpbo.storage import open_existing, open_storage
 from gpbo.strategy import Strategy
+from gpbo.strategy.unmade import Unmade
 from gpbo.trial import STATES, State, Trial
 from gpbo.worker import is_gone
 
@@ -82,8 +85,8 @@ class Optimizer:
         if strategy is not None:
             options.strategy_for({}).check(space)  # before a file is made
         store = open_storage(storage)
-        strategy = options.strategy_for(store.header(study) or {})
-        strategy.check(space)
+        made_with = shorten(strategy) if isinstance(strategy, Strategy) else None
+        strategy = options.strategy_on(store.header(study) or {}, space)
         journal = open_journal(
             store,
             study,
@@ -92,6 +95,7 @@ class Optimizer:
             seed=seed,
             strategy=strategy.name,
             resume=resume,
+            made_with=made_with,
         )
         self._begin(journal, strategy, options)
         if journal.resumed:
@@ -118,6 +122,9 @@ class Optimizer:
         study   its name; None: "default", else the only one that there is
         others  as in Optimizer
 
+        A study that was made with a Strategy object wants it again before it proposes anything;
+        without, it can be looked at and told.
+
         Raises   StorageError  if there is no such file, and none is made then
                  StudyError    if there is no such study, or there are several to choose from
                  DeviceError, TypeError, ValueError
@@ -125,8 +132,7 @@ class Optimizer:
         options = Options(strategy, device, on_nan, keep_trials, budget)
         store = open_existing(storage, "To start a study: gpbo.Optimizer(space, storage=...).")
         journal = load_journal(store, find_study(store, study))
-        own = options.strategy_for(journal.header)
-        own.check(journal.history.space)
+        own = options.strategy_to_look(journal.header, journal.history.space)
         self = cls.__new__(cls)
         self._begin(journal, own, options)
         return self
@@ -146,6 +152,13 @@ class Optimizer:
         self._on_nan, self._budget = options.on_nan, options.budget
         self._keep_trials = options.keep_trials
         self._lock, self._pid = threading.RLock(), os.getpid()
+        made_with = options.other_settings(journal.header, strategy)
+        if made_with is not None and not isinstance(strategy, Unmade):
+            warn(
+                f"study {self.study!r} was made with strategy={made_with}, and goes on with "
+                f"{shorten(strategy)}: pass strategy= to keep its settings",
+                GpboWarning,
+            )
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -300,9 +313,9 @@ class Optimizer:
 
         Raises   ObservationError  if a name is unknown or a value not allowed
         """
-        history = self._journal.history
 
         def decide() -> list[Event]:
+            history = self._journal.history
             turn = len(history) + len(history.queue)
             rng = generator(self.seed, "enqueue", turn)
             point = self.space.check(params, clip=clip, fill=rng)
@@ -359,14 +372,13 @@ class Optimizer:
             if value is None:
                 params, value = ended(params)
             rows = read_rows(read, params, value, noise, skip=errors == "skip")
-        history = self._journal.history
 
         def decide() -> list[Event]:
-            return [{**row, "trial": len(history) + k} for k, row in enumerate(rows)]
+            return [{**row, "trial": k} for k, row in enumerate(rows, len(self._journal.history))]
 
         with self._guard():
             numbers = [event["trial"] for event in self._journal.write(decide)]
-            trials = [history.trials[number].copy() for number in numbers]
+            trials = [self._journal.history.trials[number].copy() for number in numbers]
         return trials[0] if isinstance(params, Mapping) else trials
 
     # what there is ---------------------------------------------------------------------------

@@ -58,5 +58,15 @@ class Trial:
         return hash((self.study_id, self.number))
 
     def copy(self) -> Trial:
-        """The same trial with dicts of its own, which a caller may change."""
-        return replace(self, params=dict(self.params), provenance=dict(self.provenance))
+        """The same trial with dicts and lists of its own, which a caller may change."""
+        return replace(self, params=dict(self.params), provenance=_copied(self.provenance))
+
+
+def _copied(value: Any) -> Any:
+    """A JSON value with dicts and lists of its own; copy.deepcopy looks at every number."""
+    if isinstance(value, dict):
+        return {key: _copied(part) for key, part in value.items()}
+    if isinstance(value, list):
+        nested = any(isinstance(part, (dict, list)) for part in value)
+        return [_copied(part) for part in value] if nested else value[:]
+    return value

@@ -194,3 +194,44 @@ def test_an_interrupt_while_an_event_is_taken_in_leaves_the_study_whole(
         opt.ask()
     assert [trial.state for trial in opt.trials] == ["complete"] * 2 + ["pending"] * 2
     assert opt.tell(3, 1.0)
+
+
+def interrupted_ask(storage: Storage) -> gpbo.Optimizer:
+    """A study in whose memory Ctrl-C has left four of the ten trials that it asked."""
+    opt = study(storage)
+    history = opt._journal.history
+    whole, taken = history.apply, iter(range(4))
+
+    def apply(event: Event) -> None:
+        if next(taken, None) is None:
+            raise KeyboardInterrupt
+        whole(event)
+
+    history.apply = apply  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        opt.ask(10)
+    return opt
+
+
+def test_what_is_added_after_an_interrupt_follows_all_that_was_written() -> None:
+    storage = MemoryStorage()
+    opt = interrupted_ask(storage)
+    assert opt.add({"x": 0.5}, 1.0).number == 10
+    assert [trial.number for trial in load_journal(storage, "default").history.trials] == [
+        *range(11)
+    ]
+
+
+def test_after_an_interrupt_nothing_known_is_enqueued() -> None:
+    opt = interrupted_ask(MemoryStorage())
+    known = load_journal(opt._journal.storage, "default").history.trials[9].params
+    assert not opt.enqueue(known)
+
+
+def test_a_trial_with_a_wrong_number_is_not_written() -> None:
+    storage = MemoryStorage()
+    journal = study(storage)._journal
+    event = {"event": "add", "trial": 3, "params": {"x": 0.5}, "value": 1.0, "at": 0.0}
+    with pytest.raises(StudyError, match=r"trials \[3\] would follow trial -1"):
+        journal.write(lambda: [event])
+    assert len(load_journal(storage, "default").history) == 0

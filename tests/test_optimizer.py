@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -553,15 +554,77 @@ def test_a_study_goes_on_with_the_strategy_it_was_made_with(
     assert gpbo.minimize(loss, LINE, 2, storage=file).optimizer.strategy.name == "sobol"  # type: ignore[union-attr]
 
 
-def test_a_strategy_that_only_its_program_knows_must_be_given(tmp_path: Path) -> None:
-    class Mine(gpbo.Random):
-        name = "mine"
+class Mine(gpbo.Random):
+    """A strategy that only this program knows."""
 
+    name = "mine"
+
+
+def test_a_strategy_that_only_its_program_knows_must_be_given(tmp_path: Path) -> None:
     file = tmp_path / "runs.db"
     study(storage=file, strategy=Mine())
     with pytest.raises(errors.StudyError, match=r"'mine'.*Give the Strategy object"):
         gpbo.Optimizer(LINE, storage=file)
     assert gpbo.Optimizer.load(file, strategy=Mine()).strategy.name == "mine"
+
+
+def test_a_study_of_a_strategy_object_is_looked_at_without_it(tmp_path: Path) -> None:
+    grid, mine = tmp_path / "grid.db", tmp_path / "mine.db"
+    for file, strategy in ((grid, gpbo.Grid(n=5)), (mine, Mine())):
+        opt = study(storage=file, strategy=strategy)
+        opt.tell(opt.ask(), 1.0)
+        loaded = gpbo.Optimizer.load(file)
+        assert (loaded.best_value, loaded.done) == (1.0, False)
+        assert loaded.add({"x": 0.123, "k": 1}, 0.5).number == 1
+        for needs in (loaded.ask, loaded.recommend):
+            with pytest.raises(errors.StudyError, match=r"load\(\.\.\., strategy=\.\.\.\)"):
+                needs()
+    with pytest.raises(errors.StudyError, match=r"made with strategy=Grid\(n=5\): give it again"):
+        gpbo.Optimizer(LINE, storage=grid)
+    with pytest.raises(errors.SpaceError, match="a range is not a list"):
+        gpbo.Optimizer.load(grid, strategy="grid")
+    assert gpbo.Optimizer.load(grid, strategy=gpbo.Grid(n=5)).ask() is not None
+
+
+def test_a_study_that_goes_on_with_other_settings_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    study(storage=file, strategy=gpbo.Bayes(start=3))
+    with pytest.warns(errors.GpboWarning, match=r"was made with strategy=Bayes\(.*start=3"):
+        gpbo.Optimizer.load(file)
+    with pytest.warns(errors.GpboWarning, match="pass strategy= to keep its settings"):
+        gpbo.Optimizer(LINE, storage=file)
+    study(storage=tmp_path / "usual.db", strategy=gpbo.Bayes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gpbo.Optimizer.load(file, strategy=gpbo.Bayes(start=3))
+        gpbo.Optimizer.load(file, strategy="bayes")
+        gpbo.Optimizer.load(tmp_path / "usual.db")
+
+
+def test_what_a_strategy_of_ones_own_proposes_becomes_the_spaces_own_types() -> None:
+    class Rounding(gpbo.Strategy):
+        name = "rounding"
+
+        def propose(self, history: Any, n: int, seed: int) -> list[gpbo.Proposal]:
+            k = len(history) + 1
+            return [gpbo.Proposal({"k": np.int64(k) if k % 2 else float(k)})][:n]
+
+    opt = gpbo.Optimizer({"k": gpbo.Int(1, 9)}, strategy=Rounding())
+    assert [type(opt.ask()["k"]) for _ in range(2)] == [int, int]
+
+
+def test_what_is_changed_in_a_returned_trial_changes_no_proposal() -> None:
+    found = []
+    for change in (False, True):
+        opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, device="cpu")
+        for _ in range(8):
+            trial = opt.ask()
+            opt.tell(trial, (trial["x"] - 0.3) ** 2)
+            for one in opt.trials if change else []:
+                one.provenance.get("memory", {}).get("values", {}).clear()
+                one.provenance.clear()
+        found.append([trial.params for trial in opt.trials])
+    assert found[0] == found[1]
 
 
 def test_a_study_is_loaded_without_its_space(tmp_path: Path) -> None:

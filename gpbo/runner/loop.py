@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from gpbo.errors import (
     ObservationError,
     TooManyFailuresError,
     TrialFailed,
+    TrialStateError,
     explain,
     hint_keywords,
 )
@@ -213,16 +215,17 @@ class _Trials:
             try:
                 outcome = self._outcome(trial)
             except BaseException:
-                self.opt.release(trial)
+                self._give_back(trial)
                 raise
-            if self._tell(trial, outcome):
+            if self._note(trial, outcome, self._tell(trial, outcome)):
                 return "callback"
 
     def run_side_by_side(self) -> str:
         """The same with several trials at a time, each evaluated in a thread.
 
-        Where it ends early, those that are still running are given back: nothing can stop an
-        evaluation, but what it gives is not taken, and the process may end before it does.
+        Where it ends early, whatever has ended is told, and those that are still running are given
+        back: nothing can stop an evaluation, but what it gives is not taken, and the process may
+        end before it does.
         """
         running: dict[Future[_Outcome], Trial] = {}
         try:
@@ -236,13 +239,20 @@ class _Trials:
                 if not running:
                     return reason or self._nothing_left()
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                outcomes = [(future.result(), future) for future in ended]
-                asked_to = [self._tell(running.pop(future), found) for found, future in outcomes]
-                if any(asked_to):
+                stop = False
+                for future in [one for one in running if one in ended]:
+                    trial, outcome = running[future], future.result()
+                    error = self._tell(trial, outcome)
+                    del running[future]
+                    stop |= self._note(trial, outcome, error)
+                if stop:
                     return "callback"
         finally:
-            for trial in running.values():
-                self.opt.release(trial)
+            for future, trial in running.items():
+                if future.done() and future.exception() is None:
+                    self._tell(trial, future.result())
+                else:
+                    self._give_back(trial)
 
     def _start(self, trial: Trial) -> Future[_Outcome]:
         """Evaluate a trial in a thread of its own. A pool's threads would be waited for when the
@@ -285,19 +295,32 @@ class _Trials:
         except self.limits.catch:
             return _Outcome(error=traceback.format_exc())
 
-    def _tell(self, trial: Trial, outcome: _Outcome) -> bool:
-        """Tell what became of a trial; returns whether a callback wants to stop.
+    def _give_back(self, trial: Trial) -> None:
+        """Release a trial, unless somebody told it meanwhile."""
+        with suppress(TrialStateError):
+            self.opt.release(trial)
+
+    def _tell(self, trial: Trial, outcome: _Outcome) -> str | None:
+        """Tell what became of a trial; returns why it failed, None where it did not."""
+        error = outcome.error
+        try:
+            if error is None:
+                try:
+                    self.opt.tell(trial, outcome.value)
+                except (TypeError, ObservationError) as refused:  # what came back is no result
+                    error = f"{type(refused).__name__}: {refused}"
+            if error is not None:
+                self.opt.tell(trial, failed=True, error=error)
+        except TrialStateError as told:  # as where another process took it for left behind
+            log.warning("what this run found for a trial is dropped: %s", told)
+        return error
+
+    def _note(self, trial: Trial, outcome: _Outcome, error: str | None) -> bool:
+        """Log a trial that was told, and call back; returns whether a callback wants to stop.
 
         Raises   TooManyFailuresError
         """
-        error, at_fault = outcome.error, outcome.at_fault
-        if error is None:
-            try:
-                self.opt.tell(trial, outcome.value)
-            except (TypeError, ObservationError) as refused:  # what came back is no result
-                error = f"{type(refused).__name__}: {refused}"
-        if error is not None:
-            self.opt.tell(trial, failed=True, error=error)
+        at_fault = outcome.at_fault
         told = self.opt.trial(trial.number)
         self._log(told, error is not None and at_fault)
         self.errors = [*self.errors, error] if error is not None and at_fault else []

@@ -70,11 +70,6 @@ class Choice(Parameter):
         """Where each branch stands."""
         return numbered(self.names)
 
-    @cached_property
-    def below(self) -> tuple[frozenset[str], ...]:
-        """For each branch every name that stands in it, at any depth."""
-        return tuple(frozenset(inner._places) for _, inner in self.branches)
-
     @property
     def kind(self) -> Kind:
         return "category"
@@ -306,7 +301,7 @@ class Space(Mapping[str, Parameter]):
         """The params with plain values of the right types, constants included.
 
         With `clip`, values out of bounds move to the nearest valid one. With `fill`, names that are
-        missing are sampled, a branch from among those that hold most of the names that are given.
+        missing are sampled, a branch from among those that hold most of the values that are given.
 
         Raises   ObservationError  if a name is unknown, missing or inactive, or a value not allowed
                  TypeError         if it is no dict
@@ -327,13 +322,24 @@ class Space(Mapping[str, Parameter]):
             elif index < 0:
                 out[name] = parameter.from_unit(0.5)
             elif fill is not None:
-                out[name] = _fill_in(parameter, params, float(fill.random()))
+                out[name] = _fill_in(parameter, params, clip, float(fill.random()))
             else:
                 raise ObservationError(self._why_missing(name, params))
         for name in params:
             if name not in out:
                 raise ObservationError(self._why_inactive(name))
         return out
+
+    def _held(self, params: Mapping[str, Any], clip: bool) -> int:
+        """How many of the params stand in it, at any depth, with a value that is allowed there."""
+        nodes = (node for level in self._nodes.values() for node in level)
+        return len(
+            {
+                name
+                for _, name, parameter in nodes
+                if name in params and _allows(parameter, params[name], clip)
+            }
+        )
 
     def _why_missing(self, name: str, params: Mapping[str, Any]) -> str:
         needed = [n for n, parameter in self.items() if not isinstance(parameter, Constant)]
@@ -351,10 +357,18 @@ def _read(parameters: Space | Mapping[str, Any]) -> dict[str, Parameter]:
     return read_all(parameters)
 
 
-def _fill_in(parameter: Parameter, params: Mapping[str, Any], u: float) -> Value:
-    """The value at u; of a Choice, from among the branches that hold most of the given names."""
+def _fill_in(parameter: Parameter, params: Mapping[str, Any], clip: bool, u: float) -> Value:
+    """The value at u; of a Choice, from among the branches that hold most of the given values."""
     if not isinstance(parameter, Choice):
         return parameter.from_unit(u)
-    held = [len(names & params.keys()) for names in parameter.below]
+    held = [inner._held(params, clip) for _, inner in parameter.branches]
     fitting = [k for k, count in enumerate(held) if count == max(held)]
     return parameter.names[fitting[interval(u, len(fitting))]]
+
+
+def _allows(parameter: Parameter, value: Any, clip: bool) -> bool:
+    try:
+        parameter.canonical(value, clip)
+    except ValueError:
+        return False
+    return True

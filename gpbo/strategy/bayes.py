@@ -22,7 +22,7 @@ from gpbo.strategy.crowd import overview
 from gpbo.strategy.device import check_device, devices, exact_rows, most_rows, own_torch
 from gpbo.strategy.draws import draw
 from gpbo.strategy.goal import acquisition_for
-from gpbo.strategy.proposals import asks, new_proposals
+from gpbo.strategy.proposals import asks, flat, new_proposals
 from gpbo.strategy.sobol import start_design
 from gpbo.surrogate.base import Surrogate
 
@@ -76,9 +76,7 @@ class Bayes(Strategy):
 
     def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
         first, starts = len(history), self.starts(history.space)
-        # Equal values say nothing about where to go: the space is filled evenly until one differs.
-        flat = len({trial.value for trial in history.complete}) < 2
-        begin = n if flat else max(0, min(n, starts - first))
+        begin = n if flat(history) else max(0, min(n, starts - first))
         proposals = self._start(history, begin, seed)
         if len(proposals) == n or len(proposals) < begin:
             return proposals

@@ -68,7 +68,7 @@ class Grid(Strategy):
         else:
             wanted = self.n if is_range(parameter) else None
         if wanted is None and is_range(parameter):
-            fix = f"Give it a step, or use gpbo.Grid(n=5) or gpbo.Grid(n={{{name!r}: 5}})."
+            fix = f"Give it a step, or use gpbo.Grid(n=5) or gpbo.Grid(n={{{path!r}: 5}})."
             raise SpaceError(
                 explain(repr(path), "a range is not a list of values", parameter, fix=fix)
             )

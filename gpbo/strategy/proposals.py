@@ -58,6 +58,14 @@ def new_proposals(
     return [Proposal(*pair) for pair in zip(params, made, strict=True)]
 
 
+def flat(history: History) -> bool:
+    """Whether no trial says where to go: all values are equal, and none failed beside one that did
+    not. A model would then fill the space worse than Sobol points do.
+    """
+    values = {trial.value for trial in history.complete}
+    return not values or (len(values) == 1 and not history.failed)
+
+
 def asks(history: History) -> int:
     """How many times somebody asked: what a model proposed in one batch counts once.
 

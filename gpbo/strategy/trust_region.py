@@ -22,7 +22,7 @@ from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.device import check_device, devices, most_rows, own_torch
 from gpbo.strategy.draws import draw
 from gpbo.strategy.goal import acquisition_for
-from gpbo.strategy.proposals import asks, new_proposals
+from gpbo.strategy.proposals import asks, flat, new_proposals
 from gpbo.strategy.region import NAME, Region, region_of, run_at, since
 from gpbo.strategy.sobol import start_design
 
@@ -73,9 +73,7 @@ class TrustRegion(Strategy):
     def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
         region = region_of(history)
         local = since(history, region.began)
-        # Equal values say nothing about where to go: the space is filled evenly until one differs.
-        flat = len({trial.value for trial in local.complete}) < 2
-        begin = n if flat else max(0, min(n, self.starts(history.space) - len(local)))
+        begin = n if flat(local) else max(0, min(n, self.starts(history.space) - len(local)))
         proposals = self._start(history, region, begin, seed)
         if len(proposals) == n or len(proposals) < begin:
             return proposals

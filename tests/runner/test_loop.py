@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 import gpbo
 from gpbo import errors
-from gpbo.runner import Limits
+from gpbo.runner import Limits, loop
 from gpbo.runner import run as run_trials
 
 SPACE = {"x": gpbo.Float(-1, 1)}
@@ -277,6 +278,71 @@ def test_an_error_that_is_not_caught_ends_all_workers_and_gives_their_trials_bac
     pending = {trial.number for trial in opt.pending}
     assert pending
     assert {trial.number for trial in opt.ask(len(pending))} == pending
+
+
+def test_what_ended_beside_an_error_that_ends_the_run_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def objective(trial: gpbo.Trial) -> float:
+        if trial.number == 0:
+            raise KeyError("no such file")
+        return 1.0
+
+    monkeypatch.setattr(loop, "wait", lambda running, return_when: wait(running))  # for all
+    opt = gpbo.Optimizer(SPACE, strategy="random", seed=0)
+    with pytest.raises(KeyError):
+        run_trials(opt, objective, Limits(30, catch=ValueError, workers=3), False)
+    assert [trial.state for trial in opt.trials] == ["pending", "complete", "complete"]
+    assert opt.ask().number == 0
+
+
+def test_ctrl_c_in_a_callback_loses_no_result_that_is_there() -> None:
+    def interrupt(opt: gpbo.Optimizer, trial: gpbo.Trial) -> None:
+        time.sleep(0.2)  # the other three end meanwhile
+        raise KeyboardInterrupt
+
+    result = run(square, None, workers=4, callbacks=[interrupt])
+    assert result.stopped == "interrupted"
+    assert [trial.state for trial in result.trials] == ["complete"] * 4
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_trial_that_somebody_else_told_does_not_end_the_run(
+    tmp_path: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = gpbo.Optimizer(SPACE, strategy="random", seed=0, storage=tmp_path / "runs.db")
+    lock = threading.Lock()
+
+    def objective(params: dict[str, Any]) -> float:
+        with lock:
+            for trial in other.pending:
+                if trial.params == params and trial.number < 2:
+                    other.tell(trial, 5.0)
+        return square(params)
+
+    result = run(objective, 6, workers=workers, storage=tmp_path / "runs.db")
+    assert [trial.value for trial in result.trials[:2]] == [5.0, 5.0]
+    assert (result.stopped, len(result.trials)) == ("n_trials", 6)
+    assert caplog.text.count("what this run found for a trial is dropped: trial") == 2
+
+
+def test_ctrl_c_beside_a_trial_that_somebody_else_told_gives_the_others_back() -> None:
+    opt = gpbo.Optimizer(SPACE, strategy="random", seed=0)
+    started = threading.Barrier(3)
+
+    def evaluate(trial: gpbo.Trial) -> float:
+        started.wait()
+        if trial.number == 0:
+            opt.tell(0, 5.0)
+        if trial.number == 2:
+            while opt.trial(0).state == "pending":
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+        time.sleep(600)
+        return 1.0
+
+    assert run_trials(opt, evaluate, Limits(9, workers=3), False).stopped == "interrupted"
+    assert {trial.number for trial in opt.ask(2)} == {1, 2}
 
 
 def test_a_process_ends_though_an_evaluation_goes_on(tmp_path: Path) -> None:

@@ -112,6 +112,15 @@ def test_a_space_survives_json_and_pickle_and_its_copy_samples_the_same(
         assert other.sample(generator(seed, "test")) == params
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_fill_takes_a_branch_in_which_the_given_value_is_allowed(seed: int) -> None:
+    branches = {"sgd": {"lr": Float(0.01, 1)}, "adam": {"lr": Float(1e-5, 1e-3)}}
+    space = Space({"opt": Choice(branches)})
+    assert space.check({"lr": 3e-4}, fill=generator(seed, "test"))["opt"] == "adam"
+    with pytest.raises(ObservationError, match="'lr': out of bounds"):
+        space.check({"lr": 5.0}, fill=generator(seed, "test"))
+
+
 @checked
 @given(spaces(), seeds)
 def test_fill_keeps_what_is_given_and_samples_the_rest(space: Space, seed: int) -> None:

@@ -507,3 +507,17 @@ def test_early_failures_do_not_close_what_was_never_tried() -> None:
 
     for seed in (0, 4, 7):
         assert gpbo.minimize(objective, space, 50, seed=seed).best_value < 0.1
+
+
+@pytest.mark.parametrize("strategy", ["bayes", "trust_region"])
+def test_failures_are_learned_from_though_all_values_are_equal(strategy: str) -> None:
+    """Sobol points went on for ever, and 85 % of them failed."""
+    opt = gpbo.Optimizer(
+        {"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}, seed=0, strategy=strategy, device="cpu"
+    )
+    for _ in range(40):
+        trial = opt.ask()
+        opt.tell(trial, 0.0) if trial["x"] < 0.15 else opt.tell(trial, failed=True)
+    assert [trial.state for trial in opt.trials[20:]].count("failed") <= 8
+    known = [(trial["x"], trial["y"]) for trial in opt.trials]
+    assert len(set(known)) == 40
