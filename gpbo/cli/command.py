@@ -100,7 +100,8 @@ class Command:
 class _Run:
     """A running command, and the ends of what it printed.
 
-    Raises   CommandError  if it cannot be started
+    Raises   CommandError   if it cannot be started
+             CommandFailed  if params hold what no command can be passed
     """
 
     def __init__(self, words: Sequence[str], environment: dict[str, str]) -> None:
@@ -156,7 +157,9 @@ def _start(words: Sequence[str], environment: dict[str, str]) -> subprocess.Pope
             errors="replace",
             start_new_session=True,  # so that what it starts can be ended together with it
         )
-    except (OSError, ValueError) as error:
+    except ValueError as error:  # of the params: the words that the user gave hold no NUL
+        raise CommandFailed(f"the params cannot be passed to a command: {error}") from error
+    except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         fix = "A script begins with #!/bin/sh or the like." if "format" in reason else ""
         raise CommandError(explain(words[0], f"cannot be started: {reason}", fix=fix)) from error

@@ -251,3 +251,11 @@ def test_no_file_or_thread_is_left_open(space: gpbo.Space, folder: Path) -> None
     for _ in range(5):
         result("echo 1; echo 2 >&2", space, folder)
     assert (len(list(fds.iterdir())), threading.active_count()) == before
+
+
+def test_a_value_that_no_command_can_be_passed_is_a_failed_trial() -> None:
+    space = gpbo.Space({"sep": ["\0", ","]})
+    command = Command([sys.executable, "-c", "print(1)", "{sep}"], space)
+    assert command(0, {"sep": ","}) == 1.0
+    with pytest.raises(CommandFailed, match="cannot be passed to a command: embedded null byte"):
+        command(1, {"sep": "\0"})
