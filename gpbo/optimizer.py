@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast, overload
 
@@ -334,7 +334,7 @@ class Optimizer:
     def add(
         self,
         params: Sequence[Mapping[str, Any]] | Sequence[Trial],
-        value: Sequence[Any] | None = ...,
+        value: Collection[Any] | None = ...,
         *,
         noise: Any = ...,
         clip: bool = ...,
