@@ -129,13 +129,15 @@ def _priors(domain: Domain, failures: bool) -> Priors:
 def _model(domain: Domain, failures: bool, most: int | None) -> Surrogate:
     """What models the objective by default.
 
-    Where every coordinate has levels, categories may have long lengthscales instead: their values
-    have no order, so no distance between them tells noise from signal.
+    Where there are categories they may have long lengthscales instead: no distance between their
+    values tells noise from signal, and of a value that was never tried nothing else is known. Not
+    those that decide which branch exists: branches have little in common.
     """
     priors = _priors(domain, failures)
     usual = GaussianProcess(groups=domain.groups, priors=priors, most=most)
-    categories = domain.kind == CATEGORY
-    if domain.size is None or not bool(categories.any()):
+    parents = domain.parent[domain.parent >= 0]
+    categories = (domain.kind == CATEGORY).index_fill(0, parents, False)
+    if not bool(categories.any()):
         return usual
     long = replace(priors, own=lengthscales(categories.tolist()))
     return Rivals(usual, replace(usual, priors=long))

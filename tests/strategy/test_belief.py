@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 
@@ -84,11 +85,27 @@ def remembered(space: dict[str, object]) -> dict[str, object]:
     return opt.ask().provenance["memory"]["values"]
 
 
-def test_categories_have_a_second_prior_where_all_have_levels():
-    category = {"c": gpbo.Categorical(list("abcdef")), "n": gpbo.Int(1, 10)}
-    assert len(remembered(category)["rivals"]) == 2
-    assert "rivals" not in remembered({"n": gpbo.Int(1, 10), "m": gpbo.Int(1, 10)})
-    assert "rivals" not in remembered({**category, "x": gpbo.Float(0, 1)})
+def test_categories_have_a_second_prior_unless_they_decide_between_branches():
+    category = {"c": gpbo.Categorical(list("abcdefghijklmnopqr"))}
+    branches = {"b": gpbo.Choice({"p": {"n": gpbo.Int(1, 99)}, "q": None})}
+    for space in (category, {**category, "x": gpbo.Float(0, 1)}, {**category, **branches}):
+        assert len(remembered(space)["rivals"]) == 2
+    for space in ({"n": gpbo.Int(1, 99)}, {"x": gpbo.Float(0, 1)}, branches):
+        assert "rivals" not in remembered(space)
+
+
+def test_a_category_that_only_failed_is_tried_again():
+    """Nothing but failures was known of the better one, and studies left it alone for 40 trials."""
+    space = {"x": gpbo.Float(0, 1), "y": gpbo.Float(1e-3, 1, log=True), "c": ["a", "b"]}
+    opt = gpbo.Optimizer(space, seed=6, device="cpu")
+    for _ in range(30):
+        trial = opt.ask()
+        if trial["x"] > 0.5:
+            opt.tell(trial, failed=True)
+        else:
+            away = abs(math.log10(trial["y"]) + 2)
+            opt.tell(trial, (trial["x"] - 0.3) ** 2 + away + (trial["c"] == "b"))
+    assert opt.best_value < 0.1
 
 
 # noise ------------------------------------------------------------------------------------
