@@ -85,7 +85,7 @@ def _plan(
         return []
     started = time.perf_counter()
     if history.queue:
-        proposals = [Proposal(history.queue[0], {"strategy": ENQUEUED})]
+        proposals = [Proposal(params, {"strategy": ENQUEUED}) for params in history.queue[:wanted]]
     elif strategy.exhausted(history):
         return []
     else:

@@ -291,6 +291,21 @@ def test_an_enqueued_point_is_asked_next_with_the_rest_filled_in() -> None:
     ]
 
 
+def test_enqueued_points_are_asked_together_in_their_order_and_then_the_strategys() -> None:
+    opt = study()
+    points = [{"x": k / 10, "k": 1} for k in (5, 2, 7)]
+    for point in points:
+        opt.enqueue(point)
+    turns = opt._journal.turns
+    assert opt.ask()["x"] == 0.5
+    trials = opt.ask(4)
+    assert [trial.params for trial in trials[:2]] == points[1:]
+    assert [trial.provenance["strategy"] for trial in trials] == ["enqueued"] * 2 + ["random"] * 2
+    assert [trial.number for trial in trials] == [1, 2, 3, 4]
+    assert opt._journal.turns == turns + 5
+    assert not opt._journal.history.queue
+
+
 def test_enqueueing_twice_asks_once_unless_again_is_wanted() -> None:
     opt = study()
     assert opt.enqueue({"x": 0.25, "k": 2})
