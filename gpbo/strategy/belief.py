@@ -126,20 +126,38 @@ def _priors(domain: Domain, failures: bool) -> Priors:
 
 
 @lru_cache(maxsize=8)
-def _model(domain: Domain, failures: bool, most: int | None) -> Surrogate:
-    """What models the objective by default.
-
-    Where there are categories they may have long lengthscales instead: no distance between their
-    values tells noise from signal, and of a value that was never tried nothing else is known. Not
-    those that decide which branch exists: branches have little in common.
+def _plain_categories(domain: Domain) -> Tensor:
+    """Which coordinates are categories that decide between no branches, which have little in
+    common: bool (p,).
     """
+    parents = domain.parent[domain.parent >= 0]
+    return (domain.kind == CATEGORY).index_fill(0, parents, False)
+
+
+def _compete(domain: Domain, good: Tensor) -> bool:
+    """Whether categories may have long lengthscales instead.
+
+    Where every coordinate has levels no distance between trials tells noise from signal. And of a
+    value with which no trial succeeded nothing is known but how alike categories are.
+
+    Shapes   good (n, p): the trials that succeeded
+    """
+    plain = _plain_categories(domain).nonzero().squeeze(-1).tolist()
+    if domain.size is not None:
+        return bool(plain)
+    values = good[:, plain].cpu().numpy()
+    tried = [len(np.unique(column[~np.isnan(column)])) for column in values.T]
+    return any(seen < int(domain.count[j]) for seen, j in zip(tried, plain, strict=True))
+
+
+@lru_cache(maxsize=8)
+def _model(domain: Domain, failures: bool, most: int | None, compete: bool) -> Surrogate:
+    """What models the objective by default."""
     priors = _priors(domain, failures)
     usual = GaussianProcess(groups=domain.groups, priors=priors, most=most)
-    parents = domain.parent[domain.parent >= 0]
-    categories = (domain.kind == CATEGORY).index_fill(0, parents, False)
-    if not bool(categories.any()):
+    if not compete:
         return usual
-    long = replace(priors, own=lengthscales(categories.tolist()))
+    long = replace(priors, own=lengthscales(_plain_categories(domain).tolist()))
     return Rivals(usual, replace(usual, priors=long))
 
 
@@ -199,7 +217,7 @@ def believe(
         sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
         noise = target.noise_variance(sds)
 
-    model = surrogate or _model(domain, bool(failed), most)
+    model = surrogate or _model(domain, bool(failed), most, _compete(domain, good))
     memory = memory or {}
     rng = generator(seed, "fit", len(history))
     points_seen, targets_seen, noise_seen = good, y, noise

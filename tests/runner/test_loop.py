@@ -347,10 +347,10 @@ def test_ctrl_c_beside_a_trial_that_somebody_else_told_gives_the_others_back() -
 
 def test_a_process_ends_though_an_evaluation_goes_on(tmp_path: Path) -> None:
     script = """
-import _thread, sys, time, gpbo
+import signal, sys, threading, time, gpbo
 def objective(params):
-    if params["x"] > 0.5:
-        _thread.interrupt_main()
+    if params["x"] > 0.5:  # to the main thread: it may be waiting, and no other signal wakes it
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     time.sleep(600)
 result = gpbo.minimize(objective, {"x": gpbo.Float(0, 1)}, 8, strategy="random", seed=0, workers=8,
                        storage=sys.argv[1], progress=False)

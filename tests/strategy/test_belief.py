@@ -78,20 +78,24 @@ def test_where_all_have_levels_no_lengthscale_is_shorter_than_two_steps():
     assert lengthscales({**ordered, "x": gpbo.Float(0, 1)})[0] < 0.1
 
 
-def remembered(space: dict[str, object]) -> dict[str, object]:
-    opt = gpbo.Optimizer(space, seed=0)
-    for k in range(12):
+def rivals(space: dict[str, object]) -> list[bool]:
+    """Whether two models competed, at each ask that had one."""
+    opt = gpbo.Optimizer(space, seed=0, device="cpu")
+    for k in range(16):
         opt.tell(opt.ask(), float(k % 5))
-    return opt.ask().provenance["memory"]["values"]
+    memories = (trial.provenance.get("memory") for trial in opt.trials)
+    return ["rivals" in memory["values"] for memory in memories if memory]
 
 
-def test_categories_have_a_second_prior_unless_they_decide_between_branches():
-    category = {"c": gpbo.Categorical(list("abcdefghijklmnopqr"))}
-    branches = {"b": gpbo.Choice({"p": {"n": gpbo.Int(1, 99)}, "q": None})}
-    for space in (category, {**category, "x": gpbo.Float(0, 1)}, {**category, **branches}):
-        assert len(remembered(space)["rivals"]) == 2
-    for space in ({"n": gpbo.Int(1, 99)}, {"x": gpbo.Float(0, 1)}, branches):
-        assert "rivals" not in remembered(space)
+def test_two_models_compete_among_categories_and_while_one_of_their_values_is_untried():
+    many = {"c": gpbo.Categorical(list("abcdefghijklmnopqrstuvwxyz"))}
+    two = {"c": gpbo.Categorical(["a", "b"])}
+    line, whole = {"x": gpbo.Float(0, 1)}, {"n": gpbo.Int(1, 99)}
+    branches = {"b": gpbo.Choice({"p": whole, "q": None})}
+    for space in (many, {**two, **whole}, {**many, **branches}, {**many, **line}):
+        assert all(rivals(space))
+    for space in (whole, line, branches, {**two, **line}):
+        assert not any(rivals(space))
 
 
 def test_a_category_that_only_failed_is_tried_again():
