@@ -348,6 +348,7 @@ def test_ctrl_c_beside_a_trial_that_somebody_else_told_gives_the_others_back() -
 def test_a_process_ends_though_an_evaluation_goes_on(tmp_path: Path) -> None:
     script = """
 import signal, sys, threading, time, gpbo
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 def objective(params):
     if params["x"] > 0.5:  # to the main thread: it may be waiting, and no other signal wakes it
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
