@@ -145,7 +145,7 @@ def open_journal(
 ) -> Journal:
     """The journal of a new study, or of an existing one with an equal space, which is resumed.
 
-    `made_with` says what the settings of the strategy are, where they are not the usual ones.
+    `made_with` is the Strategy object, as text, where one was given.
 
     Raises   StudyError  if the existing study has another space, direction or seed, or exists
                          at all where `resume` is False

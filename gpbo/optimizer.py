@@ -30,7 +30,6 @@ from gpbo.seeding import check_seed, generator
 from gpbo.space import Params, Space
 from gpbo.storage import open_existing, open_storage
 from gpbo.strategy import Strategy
-from gpbo.strategy.unmade import Unmade
 from gpbo.trial import STATES, State, Trial
 from gpbo.worker import is_gone
 
@@ -153,7 +152,7 @@ class Optimizer:
         self._keep_trials = options.keep_trials
         self._lock, self._pid = threading.RLock(), os.getpid()
         made_with = options.other_settings(journal.header, strategy)
-        if made_with is not None and not isinstance(strategy, Unmade):
+        if made_with is not None:
             warn(
                 f"study {self.study!r} was made with strategy={made_with}, and goes on with "
                 f"{shorten(strategy)}: pass strategy= to keep its settings",

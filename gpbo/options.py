@@ -69,7 +69,8 @@ class Options:
     def other_settings(self, header: Mapping[str, Any], strategy: Strategy) -> str | None:
         """What the study was made with, if that was an object and another one goes on."""
         made_with: str | None = header.get("made_with")
-        if self.strategy is not None or made_with == shorten(strategy):
+        same = made_with == shorten(strategy) or isinstance(strategy, Unmade)
+        if self.strategy is not None or same:
             return None
         return made_with
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -59,14 +60,4 @@ class Trial:
 
     def copy(self) -> Trial:
         """The same trial with dicts and lists of its own, which a caller may change."""
-        return replace(self, params=dict(self.params), provenance=_copied(self.provenance))
-
-
-def _copied(value: Any) -> Any:
-    """A JSON value with dicts and lists of its own; copy.deepcopy looks at every number."""
-    if isinstance(value, dict):
-        return {key: _copied(part) for key, part in value.items()}
-    if isinstance(value, list):
-        nested = any(isinstance(part, (dict, list)) for part in value)
-        return [_copied(part) for part in value] if nested else value[:]
-    return value
+        return replace(self, params=dict(self.params), provenance=deepcopy(self.provenance))

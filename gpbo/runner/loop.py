@@ -320,10 +320,10 @@ class _Trials:
 
         Raises   TooManyFailuresError
         """
-        at_fault = outcome.at_fault
+        at_fault = error is not None and outcome.at_fault
         told = self.opt.trial(trial.number)
-        self._log(told, error is not None and at_fault)
-        self.errors = [*self.errors, error] if error is not None and at_fault else []
+        self._log(told, at_fault)
+        self.errors = [*self.errors, str(error)] if at_fault else []
         if len(self.errors) >= MAX_FAILURES:
             raise TooManyFailuresError(
                 f"the objective failed {len(self.errors)} times in a row; if the fault is in the "

@@ -59,8 +59,8 @@ def new_proposals(
 
 
 def flat(history: History) -> bool:
-    """Whether no trial says where to go: all values are equal, and none failed beside one that did
-    not. A model would then fill the space worse than Sobol points do.
+    """Whether no trial says where to go, so that the space is to be filled evenly: all values are
+    equal, and none failed beside one that did not.
     """
     values = {trial.value for trial in history.complete}
     return not values or (len(values) == 1 and not history.failed)

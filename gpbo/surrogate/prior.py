@@ -168,7 +168,7 @@ def default_priors(d: int) -> Priors:
              outputscale: Optuna 5, GPSampler; the noise prior is our own
     """
     return Priors(
-        lengthscale=LogNormal(math.sqrt(2) + 0.5 * math.log(max(d, 1)), math.sqrt(3)),
+        lengthscale=_lengthscale(d),
         outputscale=Gamma(2.0, 1.0),
         noise=Gamma(1.1, 10.0),
     )
@@ -180,8 +180,11 @@ def lengthscales(long: Sequence[bool]) -> tuple[LogNormal, ...]:
     The latter is that of `default_priors`: where data leave it open, values are unrelated. The
     median is the same.
     """
-    loc = math.sqrt(2) + 0.5 * math.log(max(len(long), 1))
-    return tuple(LogNormal(loc, 1.0 if one else math.sqrt(3)) for one in long)
+    return tuple(_lengthscale(len(long), long=one) for one in long)
+
+
+def _lengthscale(d: int, *, long: bool = False) -> LogNormal:
+    return LogNormal(math.sqrt(2) + 0.5 * math.log(max(d, 1)), 1.0 if long else math.sqrt(3))
 
 
 def label_priors(d: int) -> Priors:
