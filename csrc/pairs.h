@@ -7,7 +7,7 @@
 namespace gpbo {
 
 inline bool valid(int kernel, const gpbo_pairs* p) {
-  if (kernel < GPBO_MATERN52 || kernel > GPBO_RATIONAL_QUADRATIC) return false;
+  if (kernel < GPBO_MATERN52 || kernel >= GPBO_KERNELS) return false;
   if (!p || (p->dtype != GPBO_FLOAT32 && p->dtype != GPBO_FLOAT64)) return false;
   if (p->batch < 0 || p->n < 0 || p->m < 0 || p->d < 0) return false;
   if (kernel == GPBO_RATIONAL_QUADRATIC && !p->shape && p->batch > 0) return false;

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from gpbo.errors import ObservationError, StrategyError, explain
+from gpbo.errors import GpboError, ObservationError, StrategyError, explain
 from gpbo.history import RELEASED, Event, History
 from gpbo.journal import Journal
 from gpbo.strategy import Proposal, Strategy
@@ -41,7 +41,14 @@ def hand_out(
         plan = _plan(journal, strategy, wanted - len(numbers), keep, budget)
         if not plan:
             break
-        written = journal.write(partial(_on_newest, plan, journal, turn, overtaken, budget))
+        newest = partial(_on_newest, plan, journal, turn, overtaken, budget)
+        try:
+            written = journal.write(newest)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, GpboError):
+                raise
+            # No JSON: the params are checked, so it is what the strategy says of them.
+            raise StrategyError(f"{strategy.name}: a proposal's provenance: {error}") from error
         numbers += [event["trial"] for event in written if event["event"] != "fail"]
         overtaken += not written
     return [journal.history.trials[number].copy() for number in numbers]
@@ -122,7 +129,8 @@ def _checked(strategy: Strategy, history: History, wanted: int, seed: int) -> li
     """The proposals of a strategy, which may be somebody's own: none is kept that does not fit, and
     its values become those of the space, an int where it says Int.
 
-    Raises   StrategyError  if they are too many, or one is no Proposal, or not of the space
+    Raises   StrategyError  if they are too many, or one is no Proposal or not of the space, or says
+                            of itself what is no dict
     """
     proposals = strategy.propose(history, wanted, seed)
     if not isinstance(proposals, list) or len(proposals) > wanted:
@@ -135,6 +143,9 @@ def _checked(strategy: Strategy, history: History, wanted: int, seed: int) -> li
         if not isinstance(proposal, Proposal):
             rule = "gpbo.Proposal(params)"
             raise StrategyError(explain(strategy.name, "no proposal", proposal, expected=rule))
+        if not isinstance(proposal.provenance, dict):
+            said, rule = proposal.provenance, "a dict in JSON terms"
+            raise StrategyError(explain(strategy.name, "no provenance", said, expected=rule))
         try:
             params = history.space.check(proposal.params)
         except (ObservationError, TypeError) as error:

@@ -189,13 +189,17 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     return f"Known: {shorten(list(names.values()))}" if names else ""
 
 
+BOUND = ("self", "cls")  # what a method gets and nobody types
+
+
 def hint_keywords(function: F) -> F:
     """Make a call with an unknown keyword raise a TypeError that suggests the right one.
 
     Any other call that does not fit raises a TypeError that shows the arguments to give.
     """
     signature = inspect.signature(function)
-    known = [n for n in signature.parameters if n != "self"]
+    bound = next(iter(signature.parameters)) in BOUND
+    known = list(signature.parameters)[bound:]
     owner = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
@@ -206,7 +210,7 @@ def hint_keywords(function: F) -> F:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            given = args[1:] if "self" in signature.parameters else args
+            given = args[bound:]
             expected = f"{owner}{_bare(signature)}"
             raise TypeError(explain(owner, str(error), given, expected=expected)) from None
         return function(*args, **kwargs)
@@ -224,10 +228,10 @@ def _right_word(name: str, known: list[str]) -> str:
 
 
 def _bare(signature: inspect.Signature) -> str:
-    """A signature without self and types, as one reads it in a call."""
+    """A signature without self, cls and types, as one reads it in a call."""
     shown = [
         p.replace(annotation=inspect.Parameter.empty)
         for name, p in signature.parameters.items()
-        if name != "self"
+        if name not in BOUND
     ]
     return str(inspect.Signature(shown))

@@ -78,12 +78,12 @@ class History:
 
     @property
     def complete(self) -> list[Trial]:
-        """Trials with a value."""
+        """Trials with a value, in the order in which they got their first."""
         return self._in("complete")
 
     @property
     def failed(self) -> list[Trial]:
-        """Trials without a value that will never have one."""
+        """Trials without a value that will never have one, in the order in which they failed."""
         return self._in("failed")
 
     @property
@@ -101,6 +101,11 @@ class History:
         if self._best is None:
             raise NoResultsError(no_results(self.study, self.trials))
         return self._best
+
+    @property
+    def sign(self) -> float:
+        """What values are multiplied by where larger shall be better: -1 if the user minimizes."""
+        return -1.0 if self.direction == "minimize" else 1.0
 
     def better(self, a: float, b: float) -> bool:
         """Whether value a is strictly better than value b."""
@@ -236,8 +241,9 @@ class History:
             finished=event["at"],
         )
         self.trials[number] = trial
-        self._of_state[old.state].pop(number)
-        self._of_state[state][number] = None
+        if state != old.state:
+            self._of_state[old.state].pop(number)
+            self._of_state[state][number] = None
         self.owners.pop(number, None)
         self.deaths.pop(number, None)
         self._keep_best(trial)

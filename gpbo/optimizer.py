@@ -121,29 +121,29 @@ class Optimizer:
         study   its name; None: "default", else the only one that there is
         others  as in Optimizer
 
-        A study that was made with a Strategy object wants it again before it proposes anything;
-        without, it can be looked at and told.
+        A study that was made with a Strategy object wants it again. Without, one whose name makes
+        a strategy too goes on with its usual settings, and a warning; another can be looked at and
+        told, and does not ask.
 
         Raises   StorageError  if there is no such file, and none is made then
                  StudyError    if there is no such study, or there are several to choose from
+                 SpaceError    if the strategy that is given does not suit the space
                  DeviceError, TypeError, ValueError
         """
         options = Options(strategy, device, on_nan, keep_trials, budget)
         store = open_existing(storage, "To start a study: gpbo.Optimizer(space, storage=...).")
         journal = load_journal(store, find_study(store, study))
-        own = options.strategy_to_look(journal.header, journal.history.space)
-        self = cls.__new__(cls)
-        self._begin(journal, own, options)
-        return self
+        return cls.from_journal(journal, options)
 
     @classmethod
-    def from_journal(
-        cls, journal: Journal, strategy: Strategy, budget: int | None = None
-    ) -> Optimizer:
-        """An optimizer on a study that is open already; for tools."""
-        strategy.check(journal.history.space)
+    def from_journal(cls, journal: Journal, options: Options) -> Optimizer:
+        """As `load`, on a study that is open already; for tools.
+
+        Raises   SpaceError  if the strategy that is given does not suit the space
+        """
         self = cls.__new__(cls)
-        self._begin(journal, strategy, Options(strategy, keep_trials=True, budget=budget))
+        own = options.strategy_to_look(journal.header, journal.history.space)
+        self._begin(journal, own, options)
         return self
 
     def _begin(self, journal: Journal, strategy: Strategy, options: Options) -> None:
@@ -187,6 +187,9 @@ class Optimizer:
         is left.
 
         Raises   TypeError, ValueError  if n is not a whole number in 1 .. 4096
+                 StrategyError          if what the strategy proposes is no proposal
+                 StudyError             if the study's strategy is not there (`load`)
+                 StorageError           if it cannot be written: then nothing was handed out
         """
         wanted = 1 if n is None else whole("n", n, 1, MAX_ASK)
         with self._guard():
@@ -244,7 +247,10 @@ class Optimizer:
     ) -> None:
         """Correct what was told of a trial; its time stays, and its noise unless given.
 
-        Raises   as tell, and TrialStateError if it is pending
+        Raises   UnknownTrialError  if the study has no such trial
+                 TrialStateError    if it is pending
+                 ObservationError, TypeError  if the value is no result
+                 StorageError       if it cannot be written: nothing is kept, call it again
         """
         number, sd = self._number(trial), read_noise(noise)
         event = self._outcome(value, failed, error).event(number, sd, kind="amend")
@@ -310,7 +316,8 @@ class Optimizer:
         A point that is known or waiting already is not enqueued (and False returned), so that a
         script may be run again; `again` evaluates it once more, for noisy objectives.
 
-        Raises   ObservationError  if a name is unknown or a value not allowed
+        Raises   ObservationError, TypeError  if a name is unknown or a value not allowed
+                 StorageError  if it cannot be written: nothing is kept
         """
 
         def decide() -> list[Event]:
@@ -355,8 +362,9 @@ class Optimizer:
         trials of another study need no values: those that ended are taken with theirs. With
         errors="skip" the rows of a list that do not fit are left out, with a warning.
 
-        Raises   ObservationError, TypeError  if it does not fit
+        Raises   ObservationError, TypeError, ValueError  if it does not fit
                  BatchObservationError        naming the rows of a list that do not; none was added
+                 StorageError                 if it cannot be written: nothing is kept
         """
         one_of("errors", errors, ("raise", "skip"))
 
@@ -437,6 +445,7 @@ class Optimizer:
         """The trial of this number, as it stands now.
 
         Raises   UnknownTrialError  if there is none
+                 TypeError          if it is no whole number
         """
         number = whole("trial", number, -sys.maxsize)
         with self._reading() as history:
@@ -476,6 +485,7 @@ class Optimizer:
         noisy data is not the luckiest draw.
 
         Raises   NoResultsError  if nothing is complete
+                 StudyError      if the study's strategy is not there (`load`)
         """
         with self._reading() as history:
             return dict(self._strategy.recommend(history))

@@ -86,12 +86,16 @@ def _namespace() -> str | None:
 
 @functools.cache
 def _container() -> str | None:
-    """The container, whenever it was started: where it has its name from; None outside of any."""
+    """The container, whenever it was started: where its files are, which no other one writes to;
+    None where it cannot be known, and outside of any.
+    """
     try:
         mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     except OSError:
         return None
-    return next((mount[3] for mount in mounts if mount[4] == "/etc/hostname"), None)
+    root = next((mount for mount in mounts if mount[4] == "/"), [""])
+    options = dict(option.partition("=")[::2] for option in root[-1].split(","))
+    return options.get("upperdir")
 
 
 def _exists(pid: int) -> bool:

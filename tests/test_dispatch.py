@@ -158,6 +158,9 @@ def test_what_others_tried_meanwhile_and_the_budget_hold_in_the_end_too(tmp_path
         ([{"x": 0.5, "k": 1}], "no proposal, got"),
         ([gpbo.Proposal({"x": 0.5, "k": 1})] * 3, "not what was asked for"),
         (None, "not what was asked for, got None"),
+        ([gpbo.Proposal({"x": 0.5, "k": 1}, None)], "no provenance, got None"),  # type: ignore[arg-type]
+        ([gpbo.Proposal({"x": 0.5, "k": 1}, {"y": {1, 2}})], "provenance: .*not JSON"),
+        ([gpbo.Proposal({"x": 0.5, "k": 1}, {"y": float("nan")})], "provenance: .*not JSON"),
     ],
 )
 def test_a_proposal_that_does_not_fit_is_refused_and_nothing_is_written(

@@ -100,6 +100,11 @@ class Tool:
     def add(self, value: float, noise: float = 0.0) -> float:
         return value + noise
 
+    @classmethod
+    @hint_keywords
+    def made(cls, low: float) -> Tool:
+        return cls(low)
+
 
 @hint_keywords
 def double(value: float) -> float:
@@ -122,6 +127,12 @@ def test_an_unknown_keyword_is_answered_with_the_right_one() -> None:
         Tool(1).add(1, niose=2)
     with pytest.raises(TypeError, match=r"^Tool: unknown argument 'self'. Known: low, log$"):
         Tool(1, **{"self": 2})
+
+
+def test_a_class_method_is_shown_as_it_is_called() -> None:
+    with pytest.raises(TypeError, match=r"got \(\); expected Tool\.made\(low\)$"):
+        Tool.made()  # type: ignore[call-arg]
+    assert Tool.made(2.0).low == 2.0
 
 
 def test_the_word_of_another_library_is_answered_with_ours() -> None:

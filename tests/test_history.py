@@ -72,6 +72,18 @@ def test_an_amended_best_gives_way_to_the_next() -> None:
     assert fold(*events, direction="maximize").best.number == 1
 
 
+def test_to_correct_the_noise_of_a_trial_moves_it_nowhere() -> None:
+    amended = {"event": "amend", "trial": 0, "value": 1.0, "noise": 0.1, "at": 9.0}
+    history = fold(ask(0, x=0.1), ask(1, x=0.2), complete(0, 1.0), complete(1, 1.0), amended)
+    assert history.best.number == 0
+    assert [trial.number for trial in history.complete] == [0, 1]
+    assert history.best.noise == 0.1
+
+
+def test_values_are_turned_so_that_larger_is_better() -> None:
+    assert (fold().sign, fold(direction="maximize").sign) == (-1.0, 1.0)
+
+
 def test_the_queue_is_served_in_order() -> None:
     first, second = {"x": 0.1, "c": "b"}, {"x": 0.2, "c": "b"}
     queued = [{"event": "enqueue", "params": params} for params in (first, second)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import gpbo
+from gpbo import worker
 from gpbo.dispatch import DEATHS
 from gpbo.worker import is_gone, this_worker
 
@@ -119,3 +120,21 @@ def test_a_record_of_an_earlier_version_is_read_as_before() -> None:
     assert not is_gone(old)
     assert is_gone({**old, "started": "1"})
     assert not is_gone({**old, "host": "same name/another boot"})
+
+
+ROOT = "1 0 0:9 / / rw - overlay overlay rw,lowerdir=/a:/b,upperdir=/layers/c,xino=off"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "container"),
+    [
+        (f"{ROOT}\n2 1 0:9 / /proc rw - proc proc rw\n", "/layers/c"),
+        ("2 1 8:1 / / rw - ext4 /dev/sda1 rw\n", None),
+        ("2 1 8:1 /pod/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n", None),
+    ],
+)
+def test_a_container_is_known_by_what_it_alone_writes_to(
+    monkeypatch: pytest.MonkeyPatch, mounts: str, container: str | None
+) -> None:
+    monkeypatch.setattr("gpbo.worker.Path.read_text", lambda path: mounts)
+    assert worker._container.__wrapped__() == container

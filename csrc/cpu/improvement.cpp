@@ -322,7 +322,8 @@ class ClimbWorker {
 };
 
 bool makes_sense(int kernel, const gpbo_improvement* asked) {
-  if (kernel < GPBO_MATERN52 || kernel >= GPBO_RATIONAL_QUADRATIC || !asked) return false;
+  if (kernel < GPBO_MATERN52 || kernel >= GPBO_KERNELS || !asked) return false;
+  if (kernel == GPBO_RATIONAL_QUADRATIC) return false;  // a belief has no shape
   const gpbo_belief &o = asked->objective, &s = asked->success;
   return asked->d >= 0 && o.n >= 0 && o.samples > 0 && s.n >= 0 &&
          (s.samples == 0 || s.samples == 1);

@@ -124,7 +124,7 @@ class Minimizer {
 
   // Nothing lower on this segment: start over without what was learned; when just started, stop.
   void give_up() {
-    if (count_ == 0 || restarted_ == iterations_ + 1) {
+    if ((count_ == 0 && !metric_) || restarted_ == iterations_ + 1) {
       done_ = true;
       return;
     }
@@ -147,14 +147,17 @@ class Minimizer {
     step_ = std::min(std::max(next, short_ + 0.1 * width), short_ + 0.5 * width);
   }
 
+  // Remembers the last step in place of the oldest one, if it shows curvature.
   void learn(const double* grad) {
-    const int64_t m = stop_.memory, at = count_ % m;
-    double *s = &s_[at * p_], *y = &y_[at * p_], sy = 0.0, ss = 0.0, yy = 0.0;
+    double sy = 0.0, ss = 0.0, yy = 0.0;
     for (int64_t i = 0; i < p_; ++i) {
-      s[i] = tried_[i] - x_[i], y[i] = grad[i] - grad_[i];
-      sy += s[i] * y[i], ss += s[i] * s[i], yy += y[i] * y[i];
+      const double s = tried_[i] - x_[i], y = grad[i] - grad_[i];
+      sy += s * y, ss += s * s, yy += y * y;
     }
-    if (sy > kUsable * std::sqrt(ss * yy)) ++count_;
+    if (!(sy > kUsable * std::sqrt(ss * yy))) return;
+    const int64_t at = count_++ % stop_.memory;
+    for (int64_t i = 0; i < p_; ++i)
+      s_[at * p_ + i] = tried_[i] - x_[i], y_[at * p_ + i] = grad[i] - grad_[i];
   }
 
   void aim() {

@@ -38,7 +38,8 @@ enum gpbo_kernel {
   GPBO_MATERN32 = 1,
   GPBO_MATERN12 = 2,
   GPBO_RBF = 3,
-  GPBO_RATIONAL_QUADRATIC = 4 /* its shape is alpha */
+  GPBO_RATIONAL_QUADRATIC = 4, /* its shape is alpha */
+  GPBO_KERNELS                 /* how many there are */
 };
 
 /* Every pair of a point in x1 (batch, n, d) and one in x2 (batch, m, d), each column divided by

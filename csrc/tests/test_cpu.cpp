@@ -95,7 +95,7 @@ void check_every_op(int64_t n, int64_t m, int64_t d) {
   std::vector<double> value(2 * n * std::max(n, m)), slope(value), by_shape(value);
   std::vector<double> diagonal(n, 0.1), y(n, 1.0), point1(2 * n * d), point2(2 * m * d);
   std::vector<double> v(2 * std::max(n, m) * 3, 0.5), out(2 * n * 3), lengths(2 * d), numbers(20);
-  for (int kernel = GPBO_MATERN52; kernel <= GPBO_RATIONAL_QUADRATIC; ++kernel)
+  for (int kernel = GPBO_MATERN52; kernel < GPBO_KERNELS; ++kernel)
     for (const bool symmetric : {true, false}) {
       gpbo_pairs p = c.pairs(symmetric);
       p.shape = &alpha;

@@ -185,11 +185,11 @@ int main() {
       for (int64_t m : {1, 70})
         for (int64_t d : {1, 16, 35}) {
           check<double>(n, m, d, kernel);
-          kernel = (kernel + 1) % (GPBO_RATIONAL_QUADRATIC + 1);
+          kernel = (kernel + 1) % GPBO_KERNELS;
         }
     check<float>(33, 40, 5, GPBO_MATERN52);
     check<double>(130, 3, 2, GPBO_MATERN52);
-    for (int far = GPBO_MATERN52; far <= GPBO_RATIONAL_QUADRATIC; ++far)
+    for (int far = GPBO_MATERN52; far < GPBO_KERNELS; ++far)
       for (const double shrunk : {3e-3, 1e-12}) check<double>(40, 3, 3, far, shrunk);
     check<double>(5, 3, 0, GPBO_RBF);
     check<double>(0, 3, 2, GPBO_RBF);

@@ -7,16 +7,13 @@ call, 3 nothing left to ask, 130 Ctrl-C (and 128 + n for signal n).
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
+from gpbo.cli.messages import complain, messages_on_stderr
 from gpbo.cli.parser import parse
-from gpbo.errors import GpboError, GpboWarning
+from gpbo.errors import GpboError
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 1, 130, 141  # 128 + SIGINT, 128 + SIGPIPE
 
@@ -37,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(sys.argv[1:] if argv is None else argv)
     except SystemExit as stop:  # argparse has said what is wrong, or printed the help
         return int(stop.code or 0)
-    with _messages_on_stderr(args.command):
+    with messages_on_stderr(args.command):
         try:
             command = getattr(importlib.import_module(_HOMES[args.command]), args.command)
             code: int = command(args)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by the shell: what was to be done is done
+                sys.stdout.flush()
         except GpboError as error:
-            print(f"gpbo: error: {error}", file=sys.stderr)
+            complain(f"error: {error}")
             return ERROR
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -51,32 +49,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return PIPE_CLOSED
     return code
-
-
-@contextmanager
-def _messages_on_stderr(command: str) -> Iterator[None]:
-    """Show the log and the warnings of gpbo as lines on stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("gpbo: %(message)s"))
-    # An `ask` in a loop resumes its study every time: only `run` says so, and what trials gave.
-    handler.setLevel(logging.INFO if command == "run" else logging.ERROR)
-    log = logging.getLogger("gpbo")
-    level = log.level
-    log.setLevel(handler.level)
-    log.addHandler(handler)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", GpboWarning)
-            shown = warnings.showwarning
-
-            def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
-                if issubclass(category, GpboWarning):
-                    print(f"gpbo: warning: {message}", file=sys.stderr)
-                else:
-                    shown(message, category, *rest, **more)
-
-            warnings.showwarning = show
-            yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)

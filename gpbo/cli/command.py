@@ -187,7 +187,7 @@ def _signals_deferred() -> Iterator[None]:
 
 def _forward(stream: IO[str], kept: deque[str]) -> None:
     """Pass output on to stderr line by line, as it comes, and keep the end of it."""
-    shown = True
+    shown = sys.stderr is not None
     with stream:
         for piece in iter(lambda: stream.readline(PIECE), ""):
             if piece.strip():

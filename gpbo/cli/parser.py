@@ -74,6 +74,11 @@ def _as_value(word: str) -> str:
     return f" {word}"
 
 
+def _text(word: str) -> str:
+    """The word of an option that is a text, where `_as_value` has marked it."""
+    return word[1:] if word.startswith(" -") and _as_value(word[1:]) == word else word
+
+
 def _wrong_tell(args: argparse.Namespace) -> str:
     given = (args.value is not None) + args.failed + args.release
     if given != 1:
@@ -226,8 +231,8 @@ and checked. Exit code 1 if something is wrong that you must mend; it says how."
 
 def _study(p: argparse.ArgumentParser) -> None:
     p.add_argument("file", metavar="FILE", help="the study file")
-    p.add_argument("--study", metavar="NAME", help="which study in the file (default: the only "
-                   "one there is, or 'default')")  # fmt: skip
+    p.add_argument("--study", metavar="NAME", type=_text,
+                   help="which study in the file (default: the one there is)")  # fmt: skip
 
 
 def _json(p: argparse.ArgumentParser) -> None:
@@ -272,7 +277,7 @@ def _tell(p: argparse.ArgumentParser) -> None:
     p.add_argument("--noise", type=_at_least_zero, metavar="SD",
                    help="the known standard deviation of the value")  # fmt: skip
     p.add_argument("--failed", action="store_true", help="there is no result, and will be none")
-    p.add_argument("--error", metavar="TEXT", help="why it failed")
+    p.add_argument("--error", metavar="TEXT", type=_text, help="why it failed")
     p.add_argument("--release", action="store_true",
                    help="give the trial back untried: the next ask hands it out again")  # fmt: skip
     p.add_argument("--amend", action="store_true", help="correct what was told before")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
 from gpbo.cli.command import STOPPING, Command
+from gpbo.cli.messages import complain
 from gpbo.cli.study import set_up
 from gpbo.cli.text import as_table, print_json
 from gpbo.errors import NoResultsError
@@ -30,14 +30,15 @@ def run(args: argparse.Namespace) -> int:
     setup = set_up(args, budget=args.n)
     command = Command(args.words, setup.space)
     for suspect in command.suspects:
-        print(f"gpbo: warning: {suspect}", file=sys.stderr)
+        complain(f"warning: {suspect}")
     opt = Optimizer(
         setup.space,
         setup.direction,
-        setup.strategy,
+        args.strategy,
         setup.seed,
         setup.open(),
         setup.study,
+        device=args.device,
         budget=args.n,
     )
     limits = Limits(args.n, args.timeout, catch=())  # CommandFailed is a failed trial anyway
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         result = run_trials(opt, lambda trial: command(trial.number, trial.params), limits, False)
     _show(args, setup.study, result)
     if result.stopped == "interrupted":
-        print("gpbo: stopped; the same call goes on", file=sys.stderr)
+        complain("stopped; the same call goes on")
         return 128 + stopping.signal
     return 0 if any(trial.state == "complete" for trial in result.trials) else 1
 

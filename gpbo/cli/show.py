@@ -10,10 +10,12 @@ import time
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from gpbo.cli.study import names_of, open_file, open_study, study_optimizer
+from gpbo.cli.study import names_of, open_file, open_study
 from gpbo.cli.text import as_record, as_table, print_json, print_params
 from gpbo.history import History
 from gpbo.journal import load_journal
+from gpbo.optimizer import Optimizer
+from gpbo.options import Options
 from gpbo.text import last_line, one_line, word
 from gpbo.trial import Trial
 
@@ -32,7 +34,7 @@ def best(args: argparse.Namespace) -> int:
     trial = history.best
     params = trial.params
     if args.recommend:
-        params = study_optimizer(journal).recommend()
+        params = Optimizer.from_journal(journal, Options()).recommend()
     names = names_of(history.space)
     if args.format == "json":
         record: dict[str, Any] = {"study": journal.study, "direction": history.direction}
@@ -72,8 +74,7 @@ def trials(args: argparse.Namespace) -> int:
     history = open_study(args).history
     chosen = [t for t in history.trials if args.state in (None, t.state)]
     if args.sort == "value":
-        sign = 1 if history.direction == "minimize" else -1
-        chosen.sort(key=lambda t: math.inf if t.value is None else sign * t.value)
+        chosen.sort(key=lambda t: math.inf if t.value is None else -history.sign * t.value)
     chosen = chosen[: args.limit]
     names = names_of(history.space)
     if args.json:

@@ -16,12 +16,11 @@ from gpbo.errors import (
 )
 from gpbo.history import Direction
 from gpbo.journal import DEFAULT, Journal, find_study, load_journal, open_journal
-from gpbo.optimizer import Optimizer
+from gpbo.options import Options
 from gpbo.space import Choice, Space
 from gpbo.space.notation import from_dict, from_json
 from gpbo.storage import Storage, is_there, open_existing, open_storage
 from gpbo.storage.base import check_study
-from gpbo.strategy import Strategy, kept_name, make
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class Setup:
     space: Space
     direction: Direction
     seed: int | None  # None: the study's own, or a fresh one
-    strategy: Strategy
+    options: Options
+    strategy: str  # its name
 
     def open(self) -> Storage:
         """The storage; the file is made if there is none."""
@@ -50,7 +50,7 @@ class Setup:
             self.space,
             direction=self.direction,
             seed=self.seed,
-            strategy=self.strategy.name,
+            strategy=self.strategy,
             resume=True,
         )
 
@@ -71,10 +71,10 @@ def set_up(args: argparse.Namespace, budget: int | None = None) -> Setup:
         study = check_study(DEFAULT if args.study is None else args.study)
         if is_there(args.file):
             header = open_storage(args.file).header(study) or {}
-    strategy = make(args.strategy or kept_name(header), device=args.device, budget=budget)
-    strategy.check(space)
+    options = Options(args.strategy, args.device, keep_trials=True, budget=budget)
+    strategy = options.strategy_on(header, space).name
     direction = args.direction or header.get("direction", "minimize")
-    return Setup(args.file, study, space, direction, args.seed, strategy)
+    return Setup(args.file, study, space, direction, args.seed, options, strategy)
 
 
 def open_file(file: str) -> Storage:
@@ -93,11 +93,6 @@ def open_study(args: argparse.Namespace) -> Journal:
     """
     storage = open_file(args.file)
     return load_journal(storage, _study_name(args, storage))
-
-
-def study_optimizer(journal: Journal) -> Optimizer:
-    """An optimizer with the strategy that the study was made with."""
-    return Optimizer.from_journal(journal, make(kept_name(journal.header)))
 
 
 def _study_name(args: argparse.Namespace, storage: Storage) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+from gpbo.cli.messages import complain
 from gpbo.cli.study import names_of, open_study, set_up
 from gpbo.cli.text import as_table, print_json, print_params, shell_variables
 from gpbo.errors import GpboError, TrialStateError
 from gpbo.optimizer import Optimizer
+from gpbo.options import Options
 from gpbo.text import one_line
 from gpbo.trial import Trial
 
@@ -26,7 +28,7 @@ def ask(args: argparse.Namespace) -> int:
         shell_variables(names)  # refused before a trial is handed out that could not be printed
     if sys.stdout is None:
         raise GpboError("ask: stdout is closed, so nobody would learn of the trial")
-    opt = Optimizer.from_journal(setup.journal(), setup.strategy, args.budget)
+    opt = Optimizer.from_journal(setup.journal(), setup.options)
     trials = opt.ask(args.n)
     try:
         for trial in trials:
@@ -42,7 +44,7 @@ def ask(args: argparse.Namespace) -> int:
             raise
         raise GpboError(f"ask: the trial cannot be printed and was given back: {error}") from error
     if not trials:
-        print(f"gpbo: nothing is left to ask: {_why_nothing(opt)}", file=sys.stderr)
+        complain(f"nothing is left to ask: {_why_nothing(opt)}")
         return NOTHING_LEFT
     return 0
 
@@ -58,9 +60,7 @@ def tell(args: argparse.Namespace) -> int:
 
     Raises   StorageError, StudyError, UnknownTrialError, TrialStateError, ObservationError
     """
-    from gpbo.strategy.random import Random  # nothing is proposed: any strategy will do
-
-    opt = Optimizer.from_journal(open_study(args), Random())
+    opt = Optimizer.from_journal(open_study(args), Options("random"))  # nothing is proposed
     recorded = True
     if args.release:
         opt.release(args.number)

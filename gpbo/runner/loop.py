@@ -24,7 +24,7 @@ from gpbo.errors import (
     hint_keywords,
 )
 from gpbo.optimizer import MAX_ASK, Optimizer
-from gpbo.runner.progress import Progress, open_progress, trial_line
+from gpbo.runner.progress import Progress, check_progress, open_progress, trial_line
 from gpbo.runner.result import Result
 from gpbo.space import Params, Space
 from gpbo.strategy import Strategy
@@ -122,6 +122,7 @@ def minimize(
              and what Optimizer raises
     """
     limits = Limits(n_trials, timeout, callbacks, catch, workers)
+    check_progress(progress)
     evaluate = _with_params(objective)
     opt = Optimizer(
         space, "minimize", strategy, seed, storage, study, device=device, budget=n_trials
@@ -148,6 +149,7 @@ def maximize(
 ) -> Result:
     """Find params that make the objective large; everything else is as in `minimize`."""
     limits = Limits(n_trials, timeout, callbacks, catch, workers)
+    check_progress(progress)
     evaluate = _with_params(objective)
     opt = Optimizer(
         space, "maximize", strategy, seed, storage, study, device=device, budget=n_trials
@@ -280,8 +282,8 @@ class _Trials:
 
     def _nothing_left(self) -> str:
         """Why there was nothing to ask for; the last trials may be in other processes' hands."""
-        at_limit = self._finished() + self.opt.count("pending") == self.limits.n_trials
-        return "n_trials" if at_limit else "exhausted"
+        limit, taken = self.limits.n_trials, self._finished() + self.opt.count("pending")
+        return "n_trials" if limit is not None and taken >= limit else "exhausted"
 
     def _finished(self) -> int:
         return self.opt.count("complete") + self.opt.count("failed")

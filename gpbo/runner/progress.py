@@ -55,17 +55,21 @@ class Bar(Progress):
         self.display.update(self._task, completed=finished, best=best)
 
 
-@contextmanager
-def open_progress(wanted: str | bool, direction: str, total: int | None) -> Iterator[Progress]:
-    """The progress display that `progress=` asks for: "auto" draws a bar on a terminal only.
+def check_progress(wanted: str | bool) -> None:
+    """Refuse what `progress=` does not mean.
 
     Raises   ValueError, TypeError  if it is not "auto", True or False
     """
-    if not isinstance(wanted, bool):
-        if wanted != "auto":
-            kind = ValueError if isinstance(wanted, str) else TypeError
-            raise kind(explain("progress", "unknown", wanted, expected="'auto', True or False"))
-        wanted = sys.stderr.isatty()
+    if not isinstance(wanted, bool) and wanted != "auto":
+        kind = ValueError if isinstance(wanted, str) else TypeError
+        raise kind(explain("progress", "unknown", wanted, expected="'auto', True or False"))
+
+
+@contextmanager
+def open_progress(wanted: str | bool, direction: str, total: int | None) -> Iterator[Progress]:
+    """The progress display that `progress=` asks for: "auto" draws a bar on a terminal only."""
+    if wanted == "auto":
+        wanted = sys.stderr is not None and sys.stderr.isatty()
     if not wanted:
         yield Silent()
         return

@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpbo.errors import FallbackWarning, warn
 from gpbo.history import History
 from gpbo.space import Lattice, Params, Space
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Params to try next, and who proposes them and why."""
+    """Params to try next, and who proposes them and why, in JSON terms."""
 
     params: Params
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -61,8 +60,3 @@ class Strategy(ABC):
         Raises   NoResultsError  if nothing is complete
         """
         return history.best.params
-
-
-def warn_fallback(message: str) -> None:
-    """Say that something took the place of what was asked for."""
-    warn(message, FallbackWarning)

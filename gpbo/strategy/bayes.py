@@ -11,25 +11,24 @@ import torch
 from torch import Tensor
 
 from gpbo.check import whole
-from gpbo.errors import GpboError
 from gpbo.history import History
 from gpbo.maximizer import Settings, Situation, best_known, candidates, propose
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
-from gpbo.strategy.base import Proposal, Strategy, warn_fallback
+from gpbo.strategy.base import Proposal, Strategy
 from gpbo.strategy.belief import Belief, believe, domain_of
 from gpbo.strategy.crowd import overview
-from gpbo.strategy.device import check_device, devices, exact_rows, most_rows, own_torch
+from gpbo.strategy.device import check_device, devices, exact_rows, most_rows
 from gpbo.strategy.draws import draw
+from gpbo.strategy.fallback import best_mean_on, proposed_on, warn_fallback
 from gpbo.strategy.goal import acquisition_for
+from gpbo.strategy.own_torch import own_torch
 from gpbo.strategy.proposals import asks, flat, new_proposals
-from gpbo.strategy.sobol import start_design
+from gpbo.strategy.sobol import start_design, start_size
 from gpbo.surrogate.base import Surrogate
 
 GREEDY = 64  # points of a batch that are chosen one after the other; those after them are drawn
 CANDIDATES = 3072  # of which the drawn ones are chosen, or 3 for each
-# What a model may die of: numerics, memory, a GPU. Anything else is a fault of the code, and shows.
-TROUBLE = (RuntimeError, ArithmeticError, MemoryError, GpboError, np.linalg.LinAlgError)
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,7 @@ class Bayes(Strategy):
 
     def starts(self, space: Space) -> int:
         """How many trials come before the first model."""
-        if self.start is not None:
-            return self.start
-        count = min(max(5, len(space.leaves) + 1), 20)
-        return count if self.budget is None else max(1, min(count, self.budget // 4))
+        return start_size(space, self.start, self.budget)
 
     def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
         first, starts = len(history), self.starts(history.space)
@@ -85,19 +81,13 @@ class Bayes(Strategy):
 
     def recommend(self, history: History) -> Params:
         """The complete trial with the best posterior mean."""
-        complete = history.complete
-        if len(complete) < 2:
+        if history.count("complete") < 2:
             return history.best.params
         with own_torch():
-            for device, _ in self._devices(history):
-                try:
-                    belief = self._believe(history, 0, device)
-                    return complete[int(belief.means().argmax())].params
-                except TROUBLE as error:
-                    warn_fallback(
-                        f"recommend: the model failed on {device} ({error}); trying the next"
-                    )
-        return history.best.params
+            found = best_mean_on(
+                self._devices(history), lambda device: self._believe(history, 0, device), history
+            )
+        return history.best.params if found is None else found
 
     def _start(self, history: History, n: int, seed: int) -> list[Proposal]:
         return start_design(history, n, seed, {"strategy": self.name, "phase": "start"})
@@ -106,19 +96,18 @@ class Bayes(Strategy):
         self, history: History, before: list[Proposal], n: int, seed: int
     ) -> list[Proposal]:
         """n proposals of a model, on the first device where it works; else Sobol points."""
-        fallback: str | None = None
-        for device, about in self._devices(history):
-            try:
-                apart = overview(history, domain_of(history.space, device))
-                belief = self._believe(history, seed, device, apart)
-                fallback = fallback or _left_out(belief, history)
-                about |= {"strategy": self.name, "phase": "model", "fallback": fallback}
-                return self._maximize(history, belief, before, n, seed, about)
-            except TROUBLE as error:
-                fallback = f"the model failed on {device}: {type(error).__name__}: {error}"
-                warn_fallback(f"ask: {fallback}; falling back")
-        proposals = self._start(history, len(before) + n, seed)[len(before) :]
-        return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in proposals]
+
+        def by_model(device: torch.device, about: dict[str, Any]) -> list[Proposal]:
+            apart = overview(history, domain_of(history.space, device))
+            belief = self._believe(history, seed, device, apart)
+            about["fallback"] = about["fallback"] or _left_out(belief, history)
+            about |= {"strategy": self.name, "phase": "model"}
+            return self._maximize(history, belief, before, n, seed, about)
+
+        def instead() -> list[Proposal]:
+            return self._start(history, len(before) + n, seed)[len(before) :]
+
+        return proposed_on(self._devices(history), by_model, instead)
 
     def _believe(
         self, history: History, seed: int, device: torch.device, apart: Tensor | None = None

@@ -34,6 +34,7 @@ from gpbo.surrogate.prior import (
 )
 from gpbo.surrogate.rivals import Rivals
 from gpbo.surrogate.target import Target, standardize
+from gpbo.trial import Trial
 
 BLOCK = 4096  # trials whose means are computed at once: more may not fit into memory
 # Where every coordinate has levels, no two trials are nearer than a step: a lengthscale below that
@@ -195,58 +196,85 @@ def believe(
     Needs    at least one complete trial
     Raises   what the fit raises
     """
-    domain = domain_of(history.space, device)
-    sign = -1.0 if history.direction == "minimize" else 1.0
-    complete, failed = history.complete, history.failed
-    rows = history.rows
-
-    def points(numbers: list[int]) -> Tensor:
-        if not numbers:
-            return torch.empty(0, domain.p, dtype=torch.float64, device=device)
-        return domain.snap(torch.tensor(rows[numbers], dtype=torch.float64, device=device))
-
-    def numbers(values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=device)
-
-    good = points([trial.number for trial in complete])
-    tried = torch.cat([good, points([trial.number for trial in failed])])
-    values = sign * numbers([trial.value or 0.0 for trial in complete])
-    y, target = standardize(values, apart)
-    noise = None
-    if any(trial.noise is not None for trial in complete):
-        sds = numbers([np.nan if trial.noise is None else trial.noise for trial in complete])
-        noise = target.noise_variance(sds)
-
-    model = surrogate or _model(domain, bool(failed), most, _compete(domain, good))
+    domain, complete = domain_of(history.space, device), history.complete
+    good, lost = (_points(history, domain, trials) for trials in (complete, history.failed))
+    y, target, noise = _targets(history, device, apart)
     memory = memory or {}
-    rng = generator(seed, "fit", len(history))
-    points_seen, targets_seen, noise_seen = good, y, noise
+
+    model = surrogate or _model(domain, len(lost) > 0, most, _compete(domain, good))
+    seen: Tensor | slice = slice(None)
     if surrogate is not None and most is not None:
-        kept = best_and_others(y, most, generator(seed, "kept", len(history)))
-        points_seen, targets_seen = good[kept], y[kept]
-        noise_seen = None if noise is None else noise[kept]
+        seen = best_and_others(y, most, generator(seed, "kept", len(history)))
     fitted = model.fit(
-        domain.embed(points_seen), targets_seen, rng, noise=noise_seen, warm=memory.get("values")
+        domain.embed(good[seen]),
+        y[seen],
+        generator(seed, "fit", len(history)),
+        noise=None if noise is None else noise[seen],
+        warm=memory.get("values"),
     )
     success = None
-    if failed:
-        labels = numbers([1.0] * len(complete) + [0.0] * len(failed))
+    if len(lost):
         rng = generator(seed, "fit success", len(history))
-        gp = GaussianProcess(groups=domain.groups, priors=label_priors(domain.p), most=most)
-        success = gp.fit(domain.embed(tried), labels, rng, warm=memory.get("success"))
+        success = _fit_success(domain, good, lost, rng, memory.get("success"), most)
     return Belief(
         domain=domain,
-        tried=tried,
-        quality=torch.cat([y, torch.full_like(tried[len(complete) :, 0], torch.nan)]),
-        pending=points([trial.number for trial in history.pending]),
+        tried=torch.cat([good, lost]),
+        quality=torch.cat([y, torch.full_like(lost[:, 0], torch.nan)]),
+        pending=_points(history, domain, history.pending),
         values=fitted,
         success=success,
         target=target,
-        observations=len(targets_seen),
+        observations=len(y[seen]),
         noise=_noise_of_one_more(noise, float(fitted.memory.get("noise", 0.0))),
-        sign=sign,
+        sign=history.sign,
         overview=apart is not None,
     )
+
+
+def _points(history: History, domain: Domain, trials: list[Trial]) -> Tensor:
+    """Where trials are: (n, p), snapped."""
+    if not trials:
+        return domain.levels.new_empty(0, domain.p)
+    rows = history.rows[[trial.number for trial in trials]]
+    return domain.snap(_numbers(rows, domain.kind.device))
+
+
+def _targets(
+    history: History, device: torch.device, apart: Tensor | None
+) -> tuple[Tensor, Target, Tensor | None]:
+    """The values of the complete trials as targets, how they were scaled, and the variances that
+    were told, nan where none was; None: none at all.
+
+    Shapes   -> (n,), Target, (n,)
+    """
+    complete = history.complete
+    values = history.sign * _numbers([trial.value or 0.0 for trial in complete], device)
+    y, target = standardize(values, apart)
+    if all(trial.noise is None for trial in complete):
+        return y, target, None
+    sds = [np.nan if trial.noise is None else trial.noise for trial in complete]
+    return y, target, target.noise_variance(_numbers(sds, device))
+
+
+def _fit_success(
+    domain: Domain,
+    good: Tensor,
+    lost: Tensor,
+    rng: np.random.Generator,
+    warm: Any,
+    most: int | None,
+) -> Fitted:
+    """A fit to labels, 1 where trials succeeded and 0 where they failed.
+
+    Shapes   good (n, p), lost (m, p)
+    """
+    labels = torch.cat([torch.ones_like(good[:, 0]), torch.zeros_like(lost[:, 0])])
+    gp = GaussianProcess(groups=domain.groups, priors=label_priors(domain.p), most=most)
+    return gp.fit(domain.embed(torch.cat([good, lost])), labels, rng, warm=warm)
+
+
+def _numbers(values: Any, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=device)
 
 
 def _noise_of_one_more(known: Tensor | None, learned: float) -> float:

@@ -59,8 +59,7 @@ def overview(history: History, domain: Domain) -> Tensor | None:
     complete = history.complete
     if len(complete) <= WINDOW or asks(history) % EVERY:
         return None
-    sign = -1.0 if history.direction == "minimize" else 1.0
-    values = sign * np.array([trial.value or 0.0 for trial in complete])
+    values = history.sign * np.array([trial.value or 0.0 for trial in complete])
     with np.errstate(over="ignore"):  # infinity compares as it should
         gain, reach = values.max() - values[:-WINDOW].max(), np.ptp(values)
     if gain > GAIN * reach:  # no scale is longer than that, and most gains are larger

@@ -29,20 +29,23 @@ class Grid(Strategy):
     by name. Ranges are: a Float without `step`, an Int with more than 100 values and no `step`, and
     a distribution. A failed point counts as not done: it comes again once, after all others.
 
-    Raises   SpaceError  when used with a space of more than 10**7 points, or of ranges without `n`
+    Raises   SpaceError  when used with a space of more than 10**7 points, of ranges without `n`, or
+                         without a parameter that `n` names
+             TypeError, ValueError  if `n` is no whole number from 1 on, nor a dict of them
     """
 
     n: int | Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
-        counts = self.n.values() if isinstance(self.n, Mapping) else [self.n]
-        for count in counts:
-            if count is None and not isinstance(self.n, Mapping):
-                continue
-            whole("Grid n", count, 1)
+        n: int | dict[str, int] | None = None
+        if isinstance(self.n, Mapping):
+            n = {name: whole("Grid n", count, 1) for name, count in self.n.items()}
+        elif self.n is not None:
+            n = whole("Grid n", self.n, 1)
+        object.__setattr__(self, "n", n)
 
     def __hash__(self) -> int:
-        return hash(tuple(self.n.items()) if isinstance(self.n, Mapping) else self.n)
+        return hash(frozenset(self.n.items()) if isinstance(self.n, Mapping) else self.n)
 
     @property
     def name(self) -> str:

@@ -45,7 +45,7 @@ def new_proposals(
     made: list[dict[str, Any]] = [
         {
             **about,
-            "rule": "log_ei" if k < greedy else "thompson",
+            "rule": "random" if value is None else "log_ei" if k < greedy else "thompson",
             "mean": belief.sign * m,
             "sd": s,
             "acquisition": value,

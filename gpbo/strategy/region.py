@@ -162,5 +162,4 @@ def _start(trials: list[Trial]) -> Iterator[Trial]:
 
 
 def _losses(trials: Iterable[Trial], history: History) -> list[float]:
-    sign = 1.0 if history.direction == "minimize" else -1.0
-    return [sign * trial.value for trial in trials if trial.value is not None]
+    return [-history.sign * trial.value for trial in trials if trial.value is not None]

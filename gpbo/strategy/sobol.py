@@ -43,13 +43,27 @@ class Sobol(Strategy):
         return [Proposal(params, {"strategy": self.name}) for params in fresh.params]
 
 
+def start_size(space: Space, start: int | None, budget: int | None) -> int:
+    """How many points come before the first model: `start`, or what suits the space, and a quarter
+    of the `budget` at most.
+    """
+    if start is not None:
+        return start
+    count = min(max(5, len(space.leaves) + 1), 20)
+    return count if budget is None else max(1, min(count, budget // 4))
+
+
 def start_design(history: History, n: int, seed: int, provenance: dict[str, Any]) -> list[Proposal]:
-    """What a strategy with a model begins with: the centre of the space, then Sobol points; fewer
-    than n where no more are left.
+    """What a strategy with a model begins with: the centre of the space, then Sobol points, or
+    random ones where there are too many parameters; fewer than n where no more are left.
     """
     fresh = Fresh(history)
     first, dimension = len(history), len(history.space.leaves)
-    points = sobol_points(dimension, first, n, seed) if n else np.empty((0, dimension))
+    if dimension <= MAX_DIMENSION:
+        points = sobol_points(dimension, first, n, seed) if n else np.empty((0, dimension))
+    else:
+        draws = (generator(seed, "sobol", number) for number in range(first, first + n))
+        points = np.array([draw.random(dimension) for draw in draws]).reshape(n, dimension)
     for number, point in enumerate(points, first):
         known = not (number == 0 and fresh.add(np.full(dimension, 0.5))) and not fresh.add(point)
         if known and not fresh.add_random(generator(seed, "start", number)):

@@ -134,8 +134,8 @@ def goodness(history: History, count: int) -> Array:
     numbers = [trial.number for trial in history.complete]
     count = min(count, len(numbers))
     if count:
-        sign = 1.0 if history.direction == "minimize" else -1.0
-        loss = sign * np.array([trial.value for trial in history.complete], dtype=np.float64)
+        values = [trial.value for trial in history.complete]
+        loss = -history.sign * np.array(values, dtype=np.float64)
         last = np.partition(loss, count - 1)[count - 1]
         better, equal = loss < last, loss == last
         share[numbers] = better + equal * (count - better.sum()) / equal.sum()

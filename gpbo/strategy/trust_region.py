@@ -16,15 +16,16 @@ from gpbo.maximizer import Box, Settings, Situation, propose
 from gpbo.maximizer.landscape import CELLS
 from gpbo.seeding import generator
 from gpbo.space import Params, Space
-from gpbo.strategy.base import Proposal, Strategy, warn_fallback
-from gpbo.strategy.bayes import TROUBLE, Bayes
+from gpbo.strategy.base import Proposal, Strategy
 from gpbo.strategy.belief import Belief, believe, domain_of
-from gpbo.strategy.device import check_device, devices, most_rows, own_torch
+from gpbo.strategy.device import check_device, devices, most_rows
 from gpbo.strategy.draws import draw
+from gpbo.strategy.fallback import best_mean_on, proposed_on
 from gpbo.strategy.goal import acquisition_for
+from gpbo.strategy.own_torch import own_torch
 from gpbo.strategy.proposals import asks, flat, new_proposals
 from gpbo.strategy.region import NAME, Region, region_of, run_at, since
-from gpbo.strategy.sobol import start_design
+from gpbo.strategy.sobol import start_design, start_size
 
 MOST, EACH = 5000, 100  # candidates to draw for: EACH for a dimension, MOST at most; TuRBO's
 # Points that are chosen one after the other; those after them in a batch are drawn. To draw all
@@ -68,7 +69,7 @@ class TrustRegion(Strategy):
 
     def starts(self, space: Space) -> int:
         """How many trials begin a run, before its first model."""
-        return Bayes(budget=self.budget, start=self.start).starts(space)
+        return start_size(space, self.start, self.budget)
 
     def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
         region = region_of(history)
@@ -84,19 +85,12 @@ class TrustRegion(Strategy):
     def recommend(self, history: History) -> Params:
         """The complete trial with the best posterior mean, of the run with the best value."""
         local = since(history, *run_at(history, history.best.number))
-        complete = local.complete
-        if len(complete) < 2:
+        if local.count("complete") < 2:
             return history.best.params
         with own_torch():
-            for device, _ in self._devices(len(local), history.space):
-                try:
-                    means = _believe(local, 0, device, None).means()
-                    return complete[int(means.argmax())].params
-                except TROUBLE as error:
-                    warn_fallback(
-                        f"recommend: the model failed on {device} ({error}); trying the next"
-                    )
-        return history.best.params
+            devices = self._devices(len(local), history.space)
+            found = best_mean_on(devices, lambda device: _believe(local, 0, device, None), local)
+        return history.best.params if found is None else found
 
     def _start(self, history: History, region: Region, n: int, seed: int) -> list[Proposal]:
         """The start of a run: points of the sequence that no run has had."""
@@ -105,18 +99,17 @@ class TrustRegion(Strategy):
 
     def _by_model(self, task: _Task) -> list[Proposal]:
         """Proposals of a model, on the first device where it works; else Sobol points."""
-        fallback: str | None = None
+
+        def by_model(device: torch.device, about: dict[str, Any]) -> list[Proposal]:
+            belief = _believe(task.local, task.seed, device, task.memory())
+            return _Search(task, belief).proposals(about)
+
+        def instead() -> list[Proposal]:
+            known = len(task.before)
+            return self._start(task.history, task.region, known + task.n, task.seed)[known:]
+
         size = max(len(task.local), task.candidates)
-        for device, about in self._devices(size, task.history.space):
-            try:
-                belief = _believe(task.local, task.seed, device, task.memory())
-                return _Search(task, belief).proposals({**about, "fallback": fallback})
-            except TROUBLE as error:
-                fallback = f"the model failed on {device}: {type(error).__name__}: {error}"
-                warn_fallback(f"ask: {fallback}; falling back")
-        known = len(task.before)
-        more = self._start(task.history, task.region, known + task.n, task.seed)[known:]
-        return [Proposal(p.params, {**p.provenance, "fallback": fallback}) for p in more]
+        return proposed_on(self._devices(size, task.history.space), by_model, instead)
 
     def _devices(self, size: int, space: Space) -> Iterator[tuple[torch.device, dict[str, Any]]]:
         return devices(self.device, size, domain_of(space, torch.device("cpu")).d)

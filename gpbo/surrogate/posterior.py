@@ -223,7 +223,8 @@ class GaussianPosterior(Posterior):
 
 
 # For studies that are long: in them hyperparameters are kept for many proposals, and there may be
-# two kinds of targets in turn. 512 MB at most.
+# two kinds of targets in turn. 512 MB at most: where trials fail too, or two models compete, there
+# are more factors than this, and they are made anew.
 _recent: Recent[FirstRows] = Recent(2)
 
 

@@ -49,6 +49,7 @@ class Said:
 
 
 Gpbo = Callable[..., Said]
+Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def study(gpbo: Gpbo) -> Gpbo:
 
 
 @pytest.fixture
-def shell(folder: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+def shell(folder: Path) -> Shell:
     """Runs a script of sh in the folder, where `gpbo` is a command."""
     commands = folder / ".bin"
     commands.mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpbo.strategy import NAMES
-from tests.cli.conftest import Gpbo, environment
+from tests.cli.conftest import Gpbo, Shell, environment
 
 COMMANDS = ("ask", "tell", "run", "best", "trials", "studies", "doctor")
 HEAVY = {"torch", "gpytorch", "scipy", "rich", "numpy"}
@@ -227,3 +227,19 @@ def test_the_log_and_the_warnings_of_the_caller_are_left_as_they_were(study: Gpb
     assert "gpbo: warning: value: nan" in study("tell study.db 1 nan").err
     assert study("best other.db").code == 1
     assert (list(logging.getLogger("gpbo").handlers), warnings.showwarning) == before
+
+
+def test_without_a_stdout_what_was_told_is_told(shell: Shell) -> None:
+    shell("gpbo ask s.db --space space.json --strategy random >/dev/null")
+    done = shell("gpbo tell s.db 0 0.3 >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert shell("gpbo best s.db --json").stdout.count('"value": 0.3') == 1
+
+
+def test_without_a_stderr_messages_go_nowhere(shell: Shell) -> None:
+    done = shell("gpbo best nofile.db 2>&-")
+    assert (done.returncode, done.stdout) == (1, "")
+    command = "sh -c 'echo 0.9; sleep 0.1; echo 0.5'"
+    done = shell(f"gpbo run s.db --space space.json -n 2 --strategy random -- {command} 2>&-")
+    assert done.returncode == 0
+    assert "0.5, trial 0" in done.stdout

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 
-import gpbo
+import gpbo as package
 from gpbo.cli.study import names_of, read_space
 from gpbo.errors import SpaceError
 from tests.cli.conftest import Gpbo
 
+LINE = {"x": package.Float(0, 1)}
 
-def test_a_space_file_is_what_to_json_writes(folder: Path, rich_space: gpbo.Space) -> None:
+
+def test_a_space_file_is_what_to_json_writes(folder: Path, rich_space: package.Space) -> None:
     file = folder / "rich.json"
     file.write_text(rich_space.to_json(), encoding="utf-8")
     assert read_space(str(file)) == rich_space
@@ -20,7 +23,7 @@ def test_a_space_file_is_what_to_json_writes(folder: Path, rich_space: gpbo.Spac
     assert read_space(str(file)) == rich_space
 
 
-def test_names_are_those_of_all_branches_and_constants(rich_space: gpbo.Space) -> None:
+def test_names_are_those_of_all_branches_and_constants(rich_space: package.Space) -> None:
     assert names_of(rich_space) == [
         "lr", "dropout", "layers", "width", "act", "nesterov", "batch", "opt", "momentum", "beta1",
         "decay", "wd", "epochs",
@@ -74,3 +77,34 @@ def test_a_header_that_is_damaged_in_sense_is_a_corrupt_file(gpbo: Gpbo) -> None
 
 def test_a_url_names_the_same_file_as_its_path(study: Gpbo) -> None:
     assert study("best sqlite:///study.db --json").json["value"] == 0.5
+
+
+def test_a_study_made_with_settings_goes_on_without_them_and_says_so(gpbo: Gpbo) -> None:
+    package.Optimizer(LINE, strategy=package.Bayes(start=2), seed=0, storage="s.db").ask()
+    said = gpbo("ask s.db")
+    assert said.code == 0
+    assert "was made with strategy=Bayes(" in said.err
+    assert gpbo("ask s.db --strategy bayes").err == ""
+    gpbo("tell s.db 0 0.5")
+    assert "was made with strategy=Bayes(" in gpbo("best s.db --recommend").err
+
+
+def test_a_study_that_needs_its_settings_says_which(gpbo: Gpbo) -> None:
+    package.Optimizer(LINE, strategy=package.Grid(n=5), storage="s.db").ask()
+    said = gpbo("ask s.db")
+    assert said.code == 1
+    assert "the study was made with strategy=Grid(n=5): give it again" in said.err
+    assert gpbo("tell s.db 0 0.5").code == 0
+
+
+def test_a_study_that_a_name_made_needs_no_settings(gpbo: Gpbo) -> None:
+    assert gpbo("run s.db --space space.json -n 2 -- sh -c 'echo 0.5'").code == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert package.Optimizer.load("s.db").strategy.name == "bayes"
+
+
+def test_a_number_may_be_a_text(gpbo: Gpbo) -> None:
+    gpbo("ask s.db --space space.json --strategy random --study -5")
+    assert gpbo("tell s.db 0 --failed --error -1 --study -5 --json").json["error"] == "-1"
+    assert [study["study"] for study in gpbo("studies s.db --json").lines] == ["-5"]

@@ -7,16 +7,13 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gpbo as package
-from tests.cli.conftest import SPACE, Gpbo
-
-Shell = Callable[[str], subprocess.CompletedProcess[str]]
+from tests.cli.conftest import SPACE, Gpbo, Shell
 
 
 def trials(gpbo: Gpbo, file: str = "study.db") -> list[dict[str, Any]]:

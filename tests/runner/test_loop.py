@@ -218,10 +218,18 @@ def test_no_result_at_all_is_said() -> None:
     ],
 )
 def test_options_that_make_no_sense_are_refused(
-    options: dict[str, Any], error: type[Exception], message: str
+    tmp_path: Path, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        run(square, **options)
+        run(square, storage=tmp_path / "runs.db", **options)
+    assert not (tmp_path / "runs.db").exists()
+
+
+def test_more_pending_trials_than_the_run_may_have_are_not_the_end_of_the_space() -> None:
+    opt = gpbo.Optimizer(SPACE, strategy="random", seed=0, keep_trials=True, budget=10)
+    opt.ask(10)
+    result = run_trials(opt, square, Limits(n_trials=5))  # type: ignore[arg-type]  # never called
+    assert (result.stopped, len(result.trials)) == ("n_trials", 10)
 
 
 def test_an_objective_that_cannot_be_called_is_refused() -> None:
@@ -296,11 +304,18 @@ def test_what_ended_beside_an_error_that_ends_the_run_is_told(
     assert opt.ask().number == 0
 
 
-def test_ctrl_c_in_a_callback_loses_no_result_that_is_there() -> None:
+def test_ctrl_c_in_a_callback_loses_no_result_that_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def interrupt(opt: gpbo.Optimizer, trial: gpbo.Trial) -> None:
-        time.sleep(0.2)  # the other three end meanwhile
         raise KeyboardInterrupt
 
+    def until_all_have_ended(running: Any, return_when: str) -> Any:
+        ended, _ = wait(running)
+        first = next(iter(ended))
+        return {first}, ended - {first}
+
+    monkeypatch.setattr(loop, "wait", until_all_have_ended)
     result = run(square, None, workers=4, callbacks=[interrupt])
     assert result.stopped == "interrupted"
     assert [trial.state for trial in result.trials] == ["complete"] * 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import warnings
 
 import numpy as np
@@ -60,7 +59,8 @@ def test_where_the_free_memory_is_unknown_a_modest_amount_is_assumed(monkeypatch
         raise OSError
 
     monkeypatch.setattr(device.Path, "read_text", unreadable)
-    assert device.most_rows(CPU, 10**9) == int((0.5 * (4 << 30) / 48) ** 0.5)
+    rows = device.most_rows(CPU, 10**9)
+    assert 1 << 30 < 5 * 8 * rows**2 < 4 << 30  # five matrices fit
 
 
 def lengthscales(space: dict[str, object]) -> list[float]:
@@ -157,36 +157,3 @@ def test_where_every_noise_is_told_their_median_counts():
         opt.add({"x": k / 9}, float(k), noise=0.1 * (k + 1))
     belief = believe(opt._journal.history, 0, CPU, None)
     assert belief.noise == pytest.approx((0.5 / belief.target.scale) ** 2)
-
-
-def test_overlapping_asks_leave_every_thread_the_threads_it_had():
-    before, seen = torch.get_num_threads(), []
-    inside, leave = threading.Event(), threading.Event()
-
-    def first():
-        with device.one_thread():
-            inside.set()
-            leave.wait(10)
-        seen.append(torch.get_num_threads())
-
-    def second():  # meets torch while the first is inside
-        with device.one_thread():
-            seen.append(torch.get_num_threads())
-            leave.set()
-            one.join(10)
-        seen.append(torch.get_num_threads())
-
-    torch.set_num_threads(3)
-    try:
-        one, two = threading.Thread(target=first), threading.Thread(target=second)
-        one.start()
-        inside.wait(10)
-        two.start()
-        two.join(10)
-        late = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
-        late.start()
-        late.join(10)
-        assert seen == [1, 3, 3, 3]
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import subprocess
-import sys
 import time
 
 import pytest
@@ -95,37 +92,3 @@ def test_the_work_that_is_timed_runs():
     for d in (1, 8):
         work(128, d, 0, torch.device("cpu"))
     assert "measured beside 128" in str(Measured(128, 0.01, 0.02))
-
-
-USER = """
-import sys, torch, gpbo
-if sys.argv[1] == "device":
-    torch.set_default_device("meta")  # as good as another one to show what forgets to say where
-if sys.argv[1] == "dtype":
-    torch.set_default_dtype(torch.float64)
-mode = torch.inference_mode() if sys.argv[1] == "inference" else torch.enable_grad()
-space = {"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1), "kind": ["a", "b", "c"]}
-with mode:
-    for strategy in ("bayes", "trust_region"):
-        opt = gpbo.Optimizer(space, strategy=strategy, seed=3, device="cpu")
-        for k, trial in enumerate(opt.ask(3) + opt.ask(4) + opt.ask(6)):
-            opt.tell(trial, (trial["x"] - 0.3) ** 2) if k % 5 else opt.tell(trial, failed=True)
-        print(*(t.params.values() for t in opt.ask(3)), opt.recommend(), opt.trials[-1].provenance)
-"""
-
-
-def test_what_the_user_sets_in_torch_changes_no_proposal():
-    def said(setting: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", USER, setting],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        return re.sub(r"'seconds': [^,}]*", "", done.stdout)
-
-    usual = said("nothing")
-    assert "'phase': 'model'" in usual
-    for setting in ("device", "dtype", "inference"):
-        assert said(setting) == usual

@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gpbo
@@ -129,3 +130,17 @@ def test_another_grid_of_the_same_size_is_another_grid(tmp_path: Path) -> None:
             opt.tell(trial, 0.0)
         assert len(opt.trials) - before == new
     assert {(0.5, 0.0), (0.5, 1.0)} <= {(t["a"], t["b"]) for t in opt.trials}
+
+
+def test_counts_of_numpy_are_counts() -> None:
+    count: Any = np.int64(3)
+    space = {"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}
+    for strategy in (gpbo.Grid(n=count), gpbo.Grid(n={"x": count, "y": count})):
+        opt = gpbo.Optimizer(space, strategy=strategy)
+        assert opt.ask().provenance["size"] == 9
+
+
+def test_equal_grids_have_equal_hashes() -> None:
+    one, other = gpbo.Grid(n={"x": 3, "y": 4}), gpbo.Grid(n={"y": 4, "x": 3})
+    assert one == other
+    assert hash(one) == hash(other)

@@ -9,11 +9,12 @@ import pytest
 from scipy.stats import kstest, qmc
 
 import gpbo
-from gpbo.errors import SpaceExhaustedWarning
+from gpbo.errors import GpboWarning, SpaceExhaustedWarning
+from gpbo.history import History
 from gpbo.seeding import generator
 from gpbo.space.encode import encode
 from gpbo.strategy.random import Fresh
-from gpbo.strategy.sobol import sobol_points
+from gpbo.strategy.sobol import MAX_DIMENSION, sobol_points, start_design
 
 
 @pytest.mark.parametrize("strategy", ["random", "sobol"])
@@ -76,3 +77,13 @@ def test_asking_for_far_more_than_is_left_looks_through_the_space_once(
     with pytest.warns(SpaceExhaustedWarning):
         assert len(opt.ask(4000)) == 300
     assert looks <= 300
+
+
+def test_with_more_parameters_than_a_sequence_has_a_model_starts_on_random_points() -> None:
+    with pytest.warns(GpboWarning, match="make every proposal slow"):
+        space = gpbo.Space({f"x{k}": gpbo.Float(0, 1) for k in range(MAX_DIMENSION + 1)})
+    about = {"strategy": "test"}
+    one, two, three = (p.params for p in start_design(History(space), 3, 0, about))
+    assert set(one.values()) == {0.5}
+    assert two != three
+    assert 0.4 < np.mean(list(two.values())) < 0.6
