@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from gpbo.errors import did_you_mean, explain
@@ -23,13 +25,30 @@ def one_of(name: str, value: Any, known: Sequence[str]) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """A switch, which must be True or False and not something that merely looks true.
+    """A switch, which must be True or False, NumPy's included, and not something that merely looks
+    true.
 
     Raises   TypeError  if it is anything else
     """
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
     if not isinstance(value, bool):
         raise TypeError(explain(name, "not a bool", value, expected="True or False"))
     return value
+
+
+def seconds(name: str, value: Any, most: float = math.inf) -> float:
+    """A length of time as a float; NumPy's numbers are welcome.
+
+    Raises   TypeError   if it is no number
+             ValueError  if it is negative, nan, or more than the most
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(explain(name, "not a number", value, expected="seconds"))
+    if not 0 <= float(value) <= most:
+        rule = "seconds >= 0" if most == math.inf else f"seconds from 0 to {most:g}"
+        raise ValueError(explain(name, "out of range", value, expected=rule))
+    return float(value)
 
 
 def whole(name: str, value: Any, low: int, high: int | None = None, rule: str = "") -> int:

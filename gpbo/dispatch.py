@@ -12,7 +12,7 @@ from gpbo.history import RELEASED, Event, History
 from gpbo.journal import Journal
 from gpbo.strategy import Proposal, Strategy
 from gpbo.trial import Trial
-from gpbo.worker import is_gone, this_worker
+from gpbo.worker import is_gone
 
 log = logging.getLogger("gpbo")
 
@@ -22,23 +22,30 @@ ENQUEUED = "enqueued"  # who proposed what somebody enqueued
 
 
 def hand_out(
-    journal: Journal, strategy: Strategy, wanted: int, *, keep: bool, budget: int | None
+    journal: Journal,
+    strategy: Strategy,
+    wanted: int,
+    *,
+    owner: dict[str, Any] | None,
+    budget: int | None,
 ) -> list[Trial]:
     """Up to `wanted` trials, durable as pending; fewer only where nothing is left.
 
     The strategy runs without any lock on the storage. Where another process was faster and changed
     what is to be proposed next, its proposal is dropped and made again on the newest history. After
     PATIENCE times it is taken all the same, if the point is still new: beside processes that ask
-    faster than a model is fitted there would be no end. `keep` leaves the trials without an owner;
-    a study that has `budget` trials gets no new ones. A trial with which DEATHS processes ended
-    fails: it may be what kills them, and would come again for ever.
+    faster than a model is fitted there would be no end.
+
+    `owner` is who evaluates the trials, as in worker.py; None: nobody that could be known to be
+    gone. A study that has `budget` trials gets no new ones. A trial with which DEATHS processes
+    ended fails: it may be what kills them, and would come again for ever.
     """
     numbers: list[int] = []
     overtaken = 0
     while len(numbers) < wanted:
         journal.sync()
         turn = journal.turns
-        plan = _plan(journal, strategy, wanted - len(numbers), keep, budget)
+        plan = _plan(journal, strategy, wanted - len(numbers), owner, budget)
         if not plan:
             break
         newest = partial(_on_newest, plan, journal, turn, overtaken, budget)
@@ -78,21 +85,25 @@ def _still_new(plan: list[Event], history: History, budget: int | None) -> list[
 
 
 def _plan(
-    journal: Journal, strategy: Strategy, wanted: int, keep: bool, budget: int | None
+    journal: Journal,
+    strategy: Strategy,
+    wanted: int,
+    owner: dict[str, Any] | None,
+    budget: int | None,
 ) -> list[Event]:
     """The events that hand out up to `wanted` trials; the rest is for a later plan."""
     history = journal.history
-    worker = None if keep else this_worker()
-    orphans = sorted(number for number, owner in history.owners.items() if is_gone(owner))
+    orphans = sorted(number for number, other in history.owners.items() if is_gone(other))
     if orphans:
-        return [_left_behind(history, number, worker) for number in orphans[:wanted]]
+        return [_left_behind(history, number, owner) for number in orphans[:wanted]]
     if budget is not None:
         wanted = min(wanted, budget - len(history))
     if wanted <= 0:
         return []
     started = time.perf_counter()
     if history.queue:
-        proposals = [Proposal(params, {"strategy": ENQUEUED}) for params in history.queue[:wanted]]
+        waiting = [event["params"] for event in history.queue[:wanted]]
+        proposals = [Proposal(params, {"strategy": ENQUEUED}) for params in waiting]
     elif strategy.exhausted(history):
         return []
     else:
@@ -104,14 +115,14 @@ def _plan(
             "trial": number,
             "params": proposal.params,
             "provenance": {**proposal.provenance, "seconds": round(seconds, 6)},
-            "owner": worker,
+            "owner": owner,
             "at": time.time(),
         }
         for number, proposal in enumerate(proposals, len(history))
     ]
 
 
-def _left_behind(history: History, number: int, worker: dict[str, Any] | None) -> Event:
+def _left_behind(history: History, number: int, owner: dict[str, Any] | None) -> Event:
     """What becomes of a trial whose owner is gone: it is handed out again, unless that is why."""
     event: Event = {"trial": number, "at": time.time()}
     died = history.deaths.get(number, 0) + (history.owners[number] != RELEASED)
@@ -122,7 +133,7 @@ def _left_behind(history: History, number: int, worker: dict[str, Any] | None) -
     if died > 1:
         said = "trial %d is handed out again: %d processes that evaluated it ended without a word"
         log.warning(said + "; after %d it counts as failed", number, died, DEATHS)
-    return {**event, "event": "adopt", "owner": worker}
+    return {**event, "event": "adopt", "owner": owner}
 
 
 def _checked(strategy: Strategy, history: History, wanted: int, seed: int) -> list[Proposal]:

@@ -7,7 +7,7 @@ Events are the only record. Each is a JSON object with a name under "event":
     fail      trial, error, at                       the reason why there is none
     amend     trial, value or error, noise, at       a result corrected
     add       trial, params, value or error, noise, at   a result from elsewhere
-    enqueue   params                                 to be asked next
+    enqueue   params, again                          to be asked next, even if it is known
     adopt     trial, owner, at                       a pending trial handed out again
     release   trial                                  its owner gave it up; the next ask takes it
 
@@ -45,7 +45,7 @@ class History:
         self.direction: Direction = direction
         self.study, self.study_id = study, study_id
         self.trials: list[Trial] = []
-        self.queue: list[Params] = []
+        self.queue: list[Event] = []  # what was enqueued and not asked yet
         self.owners: dict[int, dict[str, Any]] = {}
         self.deaths: dict[int, int] = {}  # owners of a pending trial that ended without a word
         self._of_state: dict[str, dict[int, None]] = {"pending": {}, "complete": {}, "failed": {}}
@@ -133,8 +133,9 @@ class History:
         if any(self.trials[number].params == point for number in at):
             return True
         of_trials = [t.params for t in self.trials if t.provenance.get("strategy") == "enqueued"]
-        wanted = {name: point[name] for name in given}.items()
-        return any(wanted <= params.items() for params in [*of_trials, *self.queue])
+        wanted = {name: point[name] for name in given}
+        queued = [event["params"] for event in self.queue]
+        return any(_holds(params, wanted) for params in [*of_trials, *queued])
 
     @property
     def distinct(self) -> int:
@@ -165,8 +166,10 @@ class History:
             if number == len(self._rows):
                 self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
             self._rows[number] = row
-            self._points.setdefault(row.tobytes(), []).append(number)
-        self._encoded = len(self.trials)
+            at = self._points.setdefault(row.tobytes(), [])
+            if number not in at:  # as it may be where Ctrl-C came before the next line
+                at.append(number)
+            self._encoded = number + 1
 
     def _in(self, state: State) -> list[Trial]:
         return [self.trials[number] for number in self._of_state[state]]
@@ -199,7 +202,7 @@ class History:
             self._keep_best(trial)
 
     def _on_enqueue(self, event: Event) -> None:
-        self.queue.append(event["params"])
+        self.queue.append(event)
 
     def _on_adopt(self, event: Event) -> None:
         if self.owners.pop(event["trial"], RELEASED) != RELEASED:
@@ -216,6 +219,12 @@ class History:
         number = event["trial"]
         if number != len(self.trials):
             raise ValueError(f"trial {number} follows trial {len(self.trials) - 1}")
+        # A point that waits to be asked and is known now is not asked, unless it shall be again.
+        self.queue = [
+            waits
+            for waits in self.queue
+            if waits.get("again") or not _holds(event["params"], waits["params"])
+        ]
         self.trials.append(
             Trial(
                 number,
@@ -253,6 +262,16 @@ class History:
             best = self._best.value if self._best else None
             if best is None or self.better(trial.value, best):
                 self._best = trial
+
+
+def _holds(params: Params, others: Params) -> bool:
+    """Whether params have all of the other values, by value and type: to Python 1 and True are
+    equal.
+    """
+    return all(
+        name in params and params[name] == value and type(params[name]) is type(value)
+        for name, value in others.items()
+    )
 
 
 def no_results(study: str, trials: list[Trial]) -> str:

@@ -32,6 +32,10 @@ DEFAULT = "default"  # the name of a study that was given none
 RESULTS = ("complete", "fail")  # the events that a tell writes
 NEW = ("ask", "add")  # the events that make a trial
 
+# By study id and trial: what became of trials and could not be written yet. It outlives the journal
+# that could not write it, so that whoever opens the study next in this process does.
+_unwritten: dict[str, dict[int, Event]] = {}
+
 
 class Journal:
     """The history of one study, read from and written to a storage."""
@@ -52,7 +56,7 @@ class Journal:
         self.turns = 0  # how many events changed what is to be proposed next
         self._seen = 0
         self._torn = False  # whether an event may have been taken in by halves
-        self._kept: dict[int, Event] = {}  # results by trial that could not be written yet
+        self._kept = _unwritten.setdefault(header["id"], {})
         self.sync()
 
     def sync(self) -> None:
@@ -69,7 +73,8 @@ class Journal:
         """Write the events that `decide` returns on the newest history; durable on return.
 
         `decide` must be quick, and may raise: then nothing is written. The `result` that it writes,
-        if any, is kept where the storage fails, and written by the next call: of a trial the first.
+        if any, what became of a pending trial, is kept where the storage fails, and written by the
+        next call: of a trial the first.
         """
         self._mend()
         try:
@@ -104,9 +109,11 @@ class Journal:
 
     def _save_kept(self) -> None:
         """Write the results that could not be written before, unless somebody told them since."""
-        if self._kept:
-            self._write(lambda: [e for number, e in self._kept.items() if self._awaits(number)])
-            self._kept = {}
+        kept = dict(self._kept)  # another thread's journal may write, and keep, at the same time
+        if kept:
+            self._write(lambda: [e for number, e in kept.items() if self._awaits(number)])
+            for number in kept:
+                self._kept.pop(number, None)
 
     def _awaits(self, number: int) -> bool:
         trials = self.history.trials

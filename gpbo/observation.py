@@ -40,6 +40,7 @@ class Told:
         """The event that records it for a trial."""
         kind = kind or ("fail" if self.value is None else "complete")
         noise = self.noise if noise is None else noise
+        noise = None if self.value is None else noise
         fields = {"value": self.value, "error": self.error, "noise": noise}
         known = {name: x for name, x in fields.items() if x is not None}
         return {"event": kind, "trial": number, "at": time.time(), **known}
@@ -210,7 +211,10 @@ def _number(told: Any, name: str = "value") -> float:
     if getattr(told, "mask", False):  # a masked value of numpy.ma is no value
         return math.nan
     if hasattr(told, "item"):
-        told = told.item()
+        try:
+            told = told.item()
+        except RuntimeError as error:  # a tensor without numbers, as on torch's device "meta"
+            raise TypeError(explain(name, f"has no number: {error}", told)) from None
     if isinstance(told, np.longdouble):  # the one NumPy scalar that has no item of its own
         told = float(told)
     if told is None:
@@ -224,6 +228,9 @@ def _number(told: Any, name: str = "value") -> float:
     if isinstance(told, Decimal) and told.is_snan():
         return math.nan
     try:
-        return float(told)
+        value = float(told)
     except OverflowError:
-        raise ObservationError(explain(name, "does not fit float64", told)) from None
+        value = math.inf
+    if math.isinf(value) and told not in (math.inf, -math.inf):
+        raise ObservationError(explain(name, "does not fit float64", told))
+    return value

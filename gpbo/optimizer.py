@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from gpbo.space import Params, Space
 from gpbo.storage import open_existing, open_storage
 from gpbo.strategy import Strategy
 from gpbo.trial import STATES, State, Trial
-from gpbo.worker import is_gone
+from gpbo.worker import is_gone, this_worker
 
 log = logging.getLogger("gpbo")
 
@@ -149,7 +150,7 @@ class Optimizer:
     def _begin(self, journal: Journal, strategy: Strategy, options: Options) -> None:
         self._journal, self._strategy = journal, strategy
         self._on_nan, self._budget = options.on_nan, options.budget
-        self._keep_trials = options.keep_trials
+        self._keep_trials, self._token = options.keep_trials, secrets.token_hex(4)
         self._lock, self._pid = threading.RLock(), os.getpid()
         made_with = options.other_settings(journal.header, strategy)
         if made_with is not None:
@@ -180,6 +181,7 @@ class Optimizer:
     def ask(self) -> Trial | Any: ...
     @overload
     def ask(self, n: int) -> list[Trial]: ...
+    @hint_keywords
     def ask(self, n: int | None = None) -> Trial | list[Trial] | None:
         """The next trial, or n distinct ones chosen together; each is pending until it is told.
 
@@ -197,7 +199,7 @@ class Optimizer:
                 self._journal,
                 self._strategy,
                 wanted,
-                keep=self._keep_trials,
+                owner=self._owner(),
                 budget=self._budget,
             )
         if n is None:
@@ -211,6 +213,7 @@ class Optimizer:
 
     # tell ------------------------------------------------------------------------------------
 
+    @hint_keywords
     def tell(
         self,
         trial: Trial | int,
@@ -236,6 +239,7 @@ class Optimizer:
         with self._guard():
             return bool(self._journal.write(lambda: self._told(number, event), result=event))
 
+    @hint_keywords
     def amend(
         self,
         trial: Trial | int,
@@ -280,6 +284,26 @@ class Optimizer:
         with self._guard():
             self._journal.write(decide)
 
+    def release_all(self) -> None:
+        """Give up every pending trial that this Optimizer asked in this process, but for those that
+        are kept (`keep_trials`): as where a loop is left early.
+
+        Raises   StorageError  if it cannot be written
+        """
+
+        def decide() -> list[Event]:
+            history, own = self._journal.history, self._owner()
+            asked = [number for number, owner in history.owners.items() if owner == own]
+            return [{"event": "release", "trial": number} for number in asked]
+
+        if not self._keep_trials:
+            with self._guard():
+                self._journal.write(decide)
+
+    def _owner(self) -> dict[str, Any] | None:
+        """Who evaluates what is asked, this Optimizer in this process; None: trials are kept."""
+        return None if self._keep_trials else {**this_worker(), "optimizer": self._token}
+
     def _told(self, number: int, event: Event) -> list[Event]:
         """The event of a tell; none where the same was told before."""
         old = self._journal.history.trial(number)
@@ -308,13 +332,15 @@ class Optimizer:
 
     # points from elsewhere -------------------------------------------------------------------
 
+    @hint_keywords
     def enqueue(
         self, params: Mapping[str, Any], *, clip: bool = False, again: bool = False
     ) -> bool:
         """Ask for these params next; names that are missing are sampled.
 
         A point that is known or waiting already is not enqueued (and False returned), so that a
-        script may be run again; `again` evaluates it once more, for noisy objectives.
+        script may be run again, and one that becomes known while it waits is not asked; `again`
+        evaluates it once more, for noisy objectives.
 
         Raises   ObservationError, TypeError  if a name is unknown or a value not allowed
                  StorageError  if it cannot be written: nothing is kept
@@ -327,7 +353,7 @@ class Optimizer:
             point = self.space.check(params, clip=clip, fill=rng)
             if not again and history.knows(point, given=params):
                 return []
-            return [{"event": "enqueue", "params": point}]
+            return [{"event": "enqueue", "params": point, **({"again": True} if again else {})}]
 
         with self._guard():
             return bool(self._journal.write(decide))

@@ -31,6 +31,11 @@ def one_line(value: Any) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def encodable(value: Any) -> str:
+    """Text as it is, but for half surrogates, as in the name of a file that is no UTF-8."""
+    return word(value).encode(errors="backslashreplace").decode()
+
+
 def last_line(text: str | None) -> str:
     """The last line with something in it: of a traceback, the one that says what was wrong."""
     lines = [line.strip() for line in (text or "").splitlines() if line.strip()]

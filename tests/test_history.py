@@ -88,8 +88,8 @@ def test_the_queue_is_served_in_order() -> None:
     first, second = {"x": 0.1, "c": "b"}, {"x": 0.2, "c": "b"}
     queued = [{"event": "enqueue", "params": params} for params in (first, second)]
     served = ask(0, **first) | {"provenance": {"strategy": "enqueued"}}
-    assert fold(*queued).queue == [first, second]
-    assert fold(*queued, served).queue == [second]
+    assert fold(*queued).queue == queued
+    assert fold(*queued, served).queue == queued[1:]
 
 
 def test_owners_come_and_go() -> None:
@@ -112,3 +112,29 @@ def test_a_countable_space_has_a_lattice_and_another_has_none() -> None:
     lattice = History(gpbo.Space({"b": gpbo.Bool(), "k": gpbo.Int(1, 3)})).lattice
     assert lattice is not None
     assert lattice.size == 6
+
+
+def test_what_is_known_meanwhile_waits_no_longer_unless_it_shall_be_asked_again() -> None:
+    point = {"x": 0.1, "c": "b"}
+    waits = {"event": "enqueue", "params": point}
+    assert fold(waits, waits, ask(0, **point)).queue == []
+    again = {**waits, "again": True}
+    assert fold(waits, again, ask(0, **point)).queue == [again]
+    assert fold(waits, ask(0, x=0.2, c="b")).queue == [waits]
+
+
+def test_ctrl_c_while_points_are_counted_counts_none_twice() -> None:
+    history = fold(ask(0, x=0.1, c="b"), ask(1, x=0.2, c="b"))
+    to_row, calls = history.space.to_row, iter([None, KeyboardInterrupt])
+
+    def interrupted(params: Any) -> Any:
+        stop = next(calls, None)
+        if stop:
+            raise stop
+        return to_row(params)
+
+    history.space.to_row = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        history.trials_at(np.zeros(2))
+    assert history.trials_at(to_row({"x": 0.1, "c": "b"})) == [0]
+    assert history.trials_at(to_row({"x": 0.2, "c": "b"})) == [1]

@@ -40,6 +40,13 @@ def study(storage: Storage, **options: Any) -> gpbo.Optimizer:
     )
 
 
+def elsewhere(storage: Storage) -> gpbo.Optimizer:
+    """The study in another process, which does not know what could not be written in this one."""
+    opt = study(storage)
+    opt._journal._kept = {}
+    return opt
+
+
 def test_a_result_that_could_not_be_written_is_written_by_the_next_call() -> None:
     storage = Failing()
     opt = study(storage)
@@ -67,7 +74,7 @@ def test_telling_again_after_a_full_disk_is_no_conflict() -> None:
 
 def test_a_result_that_somebody_else_told_meanwhile_is_not_told_twice() -> None:
     storage = Failing()
-    one, other = study(storage), study(storage)
+    one, other = study(storage), elsewhere(storage)
     trial = one.ask()
     storage.full = True
     with pytest.raises(StorageFullError):
@@ -142,7 +149,7 @@ def test_a_result_is_kept_where_the_storage_fails_before_anything_is_decided() -
 
 def test_a_kept_result_of_no_trial_or_that_somebody_told_since_is_dropped() -> None:
     storage = Locked()
-    opt, other = study(storage), study(storage)
+    opt, other = study(storage), elsewhere(storage)
     trial = opt.ask()
     storage.locked = True
     for number in (trial.number, 99):
@@ -235,3 +242,16 @@ def test_a_trial_with_a_wrong_number_is_not_written() -> None:
     with pytest.raises(StudyError, match=r"trials \[3\] would follow trial -1"):
         journal.write(lambda: [event])
     assert len(load_journal(storage, "default").history) == 0
+
+
+def test_what_could_not_be_told_is_written_by_whoever_opens_the_study_next() -> None:
+    storage = Locked()
+    opt = study(storage)
+    trial = opt.ask()
+    storage.locked = True
+    with pytest.raises(StorageLockedError):
+        opt.tell(trial, 1.0)
+    del opt
+    storage.locked = False
+    assert study(storage).best_value == 1.0
+    assert study(MemoryStorage()).trials == []  # and to no other study

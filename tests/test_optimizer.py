@@ -569,6 +569,60 @@ def test_a_study_goes_on_with_the_strategy_it_was_made_with(
     assert gpbo.minimize(loss, LINE, 2, storage=file).optimizer.strategy.name == "sobol"  # type: ignore[union-attr]
 
 
+def test_all_that_an_optimizer_asked_is_given_back_at_once(tmp_path: Path) -> None:
+    one = study(storage=tmp_path / "runs.db")
+    other = study(storage=tmp_path / "runs.db")
+    kept = study(storage=tmp_path / "runs.db", keep_trials=True)
+    mine, _, _ = one.ask(2), other.ask(), kept.ask()
+    one.tell(mine[0], 1.0)
+    for opt in (one, kept):
+        opt.release_all()
+    assert other.ask().number == mine[1].number
+    assert other.ask().number == 4
+
+
+def test_switches_may_be_numpys_and_unknown_words_are_answered() -> None:
+    opt = study()
+    trial = opt.ask()
+    assert opt.tell(trial, failed=np.bool_(True))
+    with pytest.raises(TypeError, match=r"^Optimizer.tell: unknown argument 'fail'. Did you mean"):
+        opt.tell(trial, fail=True)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^Optimizer.ask: unknown argument 'count'"):
+        opt.ask(count=2)  # type: ignore[call-overload]
+
+
+def test_a_failed_trial_has_no_noise_here_or_elsewhere() -> None:
+    opt, other = study(), study()
+    with pytest.warns(errors.NonFiniteObjectiveWarning):
+        opt.tell(opt.ask(), math.nan, noise=0.3)
+    other.add(opt.trials)
+    assert [o.trials[0].noise for o in (opt, other)] == [None, None]
+
+
+def test_a_value_of_another_type_is_another_point() -> None:
+    branches = {"a": {"v": gpbo.Bool()}, "b": {"v": gpbo.Int(0, 3)}}
+    opt = gpbo.Optimizer({"c": gpbo.Choice(branches)}, strategy="random", seed=0)
+    assert opt.enqueue({"v": True})
+    assert opt.enqueue({"v": 1})
+    assert not opt.enqueue({"v": 1})
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_enqueued_decides_among_branches_that_share_names(seed: int) -> None:
+    x = gpbo.Float(0, 1)
+    mlp = {"opt": gpbo.Choice({"sgd": {}, "adam": {"b": x}})}
+    cnn = {"opt": gpbo.Choice({"sgd": {"b": x}, "adam": None})}
+    space = {"m": gpbo.Choice({"mlp": mlp, "cnn": cnn})}
+    opt = gpbo.Optimizer(space, strategy="random", seed=seed)
+    assert opt.enqueue({"opt": "sgd", "b": 0.5})
+    assert opt.ask()["m"] == "cnn"
+    two = gpbo.Choice({"a": {"p": x}, "b": {"q": x}})
+    space = {"o": gpbo.Choice({"A": {"i": two}, "B": {"p": x, "q": x}})}
+    opt = gpbo.Optimizer(space, strategy="random", seed=seed)
+    assert opt.enqueue({"p": 0.1, "q": 0.2})
+    assert opt.ask()["o"] == "B"
+
+
 class Mine(gpbo.Random):
     """A strategy that only this program knows."""
 

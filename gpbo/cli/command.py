@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import IO, Any, final
 
+from gpbo.cli.signals import signals_deferred
 from gpbo.cli.study import names_of
 from gpbo.cli.text import PREFIX, as_arguments, variable_names
 from gpbo.errors import GpboError, TrialFailed, explain
@@ -26,7 +27,6 @@ from gpbo.text import word
 GRACE = 5.0  # seconds from "please end" to "end now", and for output that is still on its way
 TAIL = 2000  # characters of stderr that a failed trial keeps
 PIECE = 1 << 16  # characters read at once where the lines are longer
-STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -85,7 +85,7 @@ class Command:
         """
         run: _Run | None = None
         try:
-            with _signals_deferred():  # no signal can come between the process and its name
+            with signals_deferred():  # no signal can come between the process and its name
                 run = _Run(self.arguments(params), self.environment(number, params))
             code = run.process.wait()
         except BaseException:
@@ -163,26 +163,6 @@ def _start(words: Sequence[str], environment: dict[str, str]) -> subprocess.Pope
         reason = getattr(error, "strerror", None) or str(error)
         fix = "A script begins with #!/bin/sh or the like." if "format" in reason else ""
         raise CommandError(explain(words[0], f"cannot be started: {reason}", fix=fix)) from error
-
-
-@contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """Let what stops a run come through at the end of the block, and not within it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # which signals never interrupt
-        return
-    came: list[tuple[int, Any]] = []
-    handlers: dict[int, Any] = {n: signal.getsignal(n) for n in STOPPING}
-    handlers = {n: handler for n, handler in handlers.items() if callable(handler)}
-    for number in handlers:
-        signal.signal(number, lambda number, frame: came.append((number, frame)))
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    for number, frame in came:
-        handlers[number](number, frame)
 
 
 def _forward(stream: IO[str], kept: deque[str]) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
-from gpbo.cli.command import STOPPING, Command
+from gpbo.cli.command import Command
 from gpbo.cli.messages import complain
+from gpbo.cli.signals import STOPPING
 from gpbo.cli.study import set_up
 from gpbo.cli.text import as_table, print_json
 from gpbo.errors import NoResultsError

@@ -16,7 +16,7 @@ from gpbo.history import History
 from gpbo.journal import load_journal
 from gpbo.optimizer import Optimizer
 from gpbo.options import Options
-from gpbo.text import last_line, one_line, word
+from gpbo.text import encodable, last_line, one_line
 from gpbo.trial import Trial
 
 ERROR_WIDTH = 60  # characters of a trial's error in the table; --json has all of it
@@ -89,10 +89,12 @@ def trials(args: argparse.Namespace) -> int:
 
 def _write_csv(chosen: Iterable[Trial], names: Sequence[str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(f"params.{name}" for name in names)])
+    writer.writerow([*COLUMNS, *(encodable(f"params.{name}") for name in names)])
     for trial in chosen:
         record = as_record(trial)
-        values = [word(trial.params[name]) if name in trial.params else "" for name in names]
+        if trial.error is not None:
+            record["error"] = encodable(trial.error)
+        values = [encodable(trial.params[name]) if name in trial.params else "" for name in names]
         writer.writerow([*(record[name] for name in COLUMNS), *values])
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from gpbo.cli.messages import complain
+from gpbo.cli.signals import signals_deferred
 from gpbo.cli.study import names_of, open_study, set_up
 from gpbo.cli.text import as_table, print_json, print_params, shell_variables
 from gpbo.errors import GpboError, TrialStateError
@@ -29,13 +31,23 @@ def ask(args: argparse.Namespace) -> int:
     if sys.stdout is None:
         raise GpboError("ask: stdout is closed, so nobody would learn of the trial")
     opt = Optimizer.from_journal(setup.journal(), setup.options)
-    trials = opt.ask(args.n)
+    with signals_deferred():  # a trial that is handed out, and that nobody saw, waits for ever
+        trials = opt.ask(args.n)
+        _print(opt, trials, args.format, names)
+    if not trials:
+        complain(f"nothing is left to ask: {_why_nothing(opt)}")
+        return NOTHING_LEFT
+    return 0
+
+
+def _print(opt: Optimizer, trials: list[Trial], form: str, names: Sequence[str]) -> None:
+    """Print trials; those that cannot be are given back."""
     try:
         for trial in trials:
-            if args.format == "text":
+            if form == "text":
                 print(f"trial {trial.number}\n{as_table(trial.params)}")
             else:
-                print_params(args.format, trial.params, names, trial.number)
+                print_params(form, trial.params, names, trial.number)
         sys.stdout.flush()
     except (OSError, UnicodeEncodeError) as error:
         for trial in trials:
@@ -43,10 +55,6 @@ def ask(args: argparse.Namespace) -> int:
         if isinstance(error, BrokenPipeError):
             raise
         raise GpboError(f"ask: the trial cannot be printed and was given back: {error}") from error
-    if not trials:
-        complain(f"nothing is left to ask: {_why_nothing(opt)}")
-        return NOTHING_LEFT
-    return 0
 
 
 def _why_nothing(opt: Optimizer) -> str:

@@ -7,16 +7,16 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from gpbo.check import whole
+from gpbo.check import seconds, whole
 from gpbo.errors import (
     ObservationError,
+    StorageError,
     TooManyFailuresError,
     TrialFailed,
     TrialStateError,
@@ -58,13 +58,7 @@ class Limits:
         if self.n_trials is not None:
             whole("n_trials", self.n_trials, 0)
         if self.timeout is not None:
-            if isinstance(self.timeout, bool) or not isinstance(self.timeout, (int, float)):
-                raise TypeError(
-                    explain("timeout", "not a number", self.timeout, expected="seconds")
-                )
-            if not self.timeout >= 0:
-                rule = "seconds >= 0"
-                raise ValueError(explain("timeout", "out of range", self.timeout, expected=rule))
+            object.__setattr__(self, "timeout", seconds("timeout", self.timeout))
         if not isinstance(self.callbacks, Iterable):
             rule = "a list of functions"
             raise TypeError(explain("callbacks", "not a list", self.callbacks, expected=rule))
@@ -170,10 +164,23 @@ def run(
             stopped = trials.run() if limits.workers == 1 else trials.run_side_by_side()
         except KeyboardInterrupt:
             stopped = "interrupted"
-        except TooManyFailuresError as error:
-            error.result = _result(opt, "failures")
+            _give_up(opt)
+        except BaseException as error:
+            _give_up(opt)
+            if isinstance(error, TooManyFailuresError):
+                error.result = _result(opt, "failures")
             raise
     return _result(opt, stopped)
+
+
+def _give_up(opt: Optimizer) -> None:
+    """Give back what was asked and not told, so that whoever goes on evaluates it: Ctrl-C may fall
+    between an ask that is on disk and its evaluation.
+    """
+    try:
+        opt.release_all()
+    except StorageError as error:
+        log.warning("trials that this run has asked are not given back: %s", error)
 
 
 def _result(opt: Optimizer, stopped: str) -> Result:
@@ -214,12 +221,15 @@ class _Trials:
             trial = None if reason else self.opt.ask()
             if trial is None:
                 return reason or self._nothing_left()
+            outcome = None
             try:
                 outcome = self._outcome(trial)
-            except BaseException:
-                self._give_back(trial)
+                error = self._tell(trial, outcome)
+            except KeyboardInterrupt:
+                if outcome is not None:  # it has ended: a Ctrl-C in the tell does not undo that
+                    self._tell(trial, outcome)
                 raise
-            if self._note(trial, outcome, self._tell(trial, outcome)):
+            if self._note(trial, outcome, error):
                 return "callback"
 
     def run_side_by_side(self) -> str:
@@ -237,7 +247,9 @@ class _Trials:
                     trial = self.opt.ask()
                     if trial is None:
                         break
-                    running[self._start(trial)] = trial
+                    future: Future[_Outcome] = Future()
+                    running[future] = trial
+                    self._start(trial, future)
                 if not running:
                     return reason or self._nothing_left()
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -252,15 +264,14 @@ class _Trials:
         finally:
             for future, trial in running.items():
                 if future.done() and future.exception() is None:
-                    self._tell(trial, future.result())
-                else:
-                    self._give_back(trial)
+                    self._tell_in_the_end(trial, future.result())
+            if running:
+                _give_up(self.opt)
 
-    def _start(self, trial: Trial) -> Future[_Outcome]:
+    def _start(self, trial: Trial, future: Future[_Outcome]) -> None:
         """Evaluate a trial in a thread of its own. A pool's threads would be waited for when the
         process ends, which after Ctrl-C may take as long as a training.
         """
-        future: Future[_Outcome] = Future()
 
         def evaluate() -> None:
             try:
@@ -268,8 +279,12 @@ class _Trials:
             except BaseException as error:
                 future.set_exception(error)
 
-        Thread(target=evaluate, name=f"gpbo trial {trial.number}", daemon=True).start()
-        return future
+        try:
+            Thread(target=evaluate, name=f"gpbo trial {trial.number}", daemon=True).start()
+        except RuntimeError as error:  # of a lock in it, where Ctrl-C fell into the start
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
 
     def _reason_to_stop(self) -> str | None:
         finished, limit = self._finished(), self.limits.n_trials
@@ -297,10 +312,14 @@ class _Trials:
         except self.limits.catch:
             return _Outcome(error=traceback.format_exc())
 
-    def _give_back(self, trial: Trial) -> None:
-        """Release a trial, unless somebody told it meanwhile."""
-        with suppress(TrialStateError):
-            self.opt.release(trial)
+    def _tell_in_the_end(self, trial: Trial, outcome: _Outcome) -> None:
+        """Tell what ended beside what ends the run; one that cannot be written does not keep the
+        others from being told.
+        """
+        try:
+            self._tell(trial, outcome)
+        except StorageError as error:
+            log.warning("trial %d: %s", trial.number, error)
 
     def _tell(self, trial: Trial, outcome: _Outcome) -> str | None:
         """Tell what became of a trial; returns why it failed, None where it did not."""

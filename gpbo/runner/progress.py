@@ -69,7 +69,7 @@ def check_progress(wanted: str | bool) -> None:
 def open_progress(wanted: str | bool, direction: str, total: int | None) -> Iterator[Progress]:
     """The progress display that `progress=` asks for: "auto" draws a bar on a terminal only."""
     if wanted == "auto":
-        wanted = sys.stderr is not None and sys.stderr.isatty()
+        wanted = getattr(sys.stderr, "isatty", bool)()  # there may be no stderr, or half of one
     if not wanted:
         yield Silent()
         return

@@ -88,9 +88,24 @@ class Distribution(Parameter):
         below, above = self._mass
         if not self.discrete:
             u = snap(u, LATTICE)
-        x = float(self.frozen.ppf(below + u * (above - below)))
+        x = self._quantile(below + u * (above - below))
         x = min(max(x, self.low), self.high)
         return int(x) if self.discrete else x
+
+    def _quantile(self, mass: float) -> float:
+        try:
+            return float(self.frozen.ppf(mass))
+        except (ValueError, RuntimeError):  # SciPy's search for it got lost
+            return self._quantile_by_halves(mass)
+
+    def _quantile_by_halves(self, mass: float) -> float:
+        low, high = self.low, self.high
+        while True:
+            middle = low + (high - low) / 2
+            middle = math.floor(middle) if self.discrete else middle
+            if not low < middle < high:
+                return low if self.frozen.cdf(low) >= mass else high
+            low, high = (low, middle) if self.frozen.cdf(middle) >= mass else (middle, high)
 
     def to_unit(self, value: Value) -> float:
         x = min(max(float(value), self.low), self.high)  # type: ignore[arg-type]

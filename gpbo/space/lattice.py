@@ -16,10 +16,10 @@ from gpbo.space.distribution import Distribution
 from gpbo.space.parameter import Parameter, Params, Value
 from gpbo.space.space import Choice, Space
 
-Levels: TypeAlias = Callable[[str, Parameter], int]  # (path, parameter) -> how many values
+Levels: TypeAlias = Callable[[str, str, Parameter], int]  # (name, path, it) -> how many values
 
 
-def every_value(path: str, parameter: Parameter) -> int:
+def every_value(name: str, path: str, parameter: Parameter) -> int:
     """All values of a parameter, where they are countable.
 
     Raises   SpaceError  if they are not
@@ -79,7 +79,7 @@ class _Axis:
             ]
             self.size = sum(_count(axes) for _, axes in self.branches)
         elif not isinstance(parameter, Constant):
-            self.size = levels(path, parameter)
+            self.size = levels(self.name, path, parameter)
             if parameter.size is not None and self.size != parameter.size:
                 every = (_spread(parameter, i, self.size) for i in range(self.size))
                 self.values = list(dict.fromkeys(every))  # rounding may make some equal

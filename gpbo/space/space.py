@@ -331,15 +331,20 @@ class Space(Mapping[str, Parameter]):
         return out
 
     def _held(self, params: Mapping[str, Any], clip: bool) -> int:
-        """How many of the params stand in it, at any depth, with a value that is allowed there."""
-        nodes = (node for level in self._nodes.values() for node in level)
-        return len(
-            {
-                name
-                for _, name, parameter in nodes
-                if name in params and _allows(parameter, params[name], clip)
-            }
-        )
+        """How many of the params can stand in it together, with a value that is allowed there."""
+        count = 0
+        for name, parameter in self.items():
+            given = name in params and _allows(parameter, params[name], clip)
+            count += given
+            if isinstance(parameter, Choice):
+                chosen = parameter.canonical(params[name], clip) if given else None
+                inner = [
+                    space._held(params, clip)
+                    for value, space in parameter.branches
+                    if not given or (value == chosen and type(value) is type(chosen))
+                ]
+                count += max(inner)
+        return count
 
     def _why_missing(self, name: str, params: Mapping[str, Any]) -> str:
         needed = [n for n, parameter in self.items() if not isinstance(parameter, Constant)]

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
+from gpbo.check import seconds
 from gpbo.errors import StorageCorruptError, StorageError, StorageLockedError, StudyError, explain
 from gpbo.storage import fork, sqlite_file
 from gpbo.storage.base import Decide, Event, Storage, check_study, no_reentry
@@ -48,7 +49,7 @@ class SqliteStorage(Storage):
         self._db: sqlite3.Connection | None = None
         self.path = _absolute(path)
         self.location = str(self.path)
-        self.timeout = _seconds(timeout)
+        self.timeout = seconds("timeout", timeout, LONGEST_WAIT)
         self._lock = threading.RLock()
         self._deciding = self._closed = False
         self._pid = os.getpid()
@@ -217,12 +218,3 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
     if not name or "\0" in name:
         raise StudyError(explain("storage", "not a path that a file can have", name))
     return Path(os.path.abspath(os.path.expanduser(name)))
-
-
-def _seconds(timeout: float) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(explain("timeout", "not a number", timeout, expected="seconds"))
-    if not 0 <= timeout <= LONGEST_WAIT:
-        rule = f"seconds from 0 to {LONGEST_WAIT:g}"
-        raise ValueError(explain("timeout", "out of range", timeout, expected=rule))
-    return timeout

@@ -63,9 +63,8 @@ class Grid(Strategy):
         """The points of the grid, in order; its `size` is known before anything runs."""
         return _lattice(space, self)
 
-    def levels(self, path: str, parameter: Parameter) -> int:
+    def levels(self, name: str, path: str, parameter: Parameter) -> int:
         """How many values a parameter gets."""
-        name = path.rpartition("/")[2]
         if isinstance(self.n, Mapping):
             wanted = self.n.get(path, self.n.get(name))
         else:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import torch
 
 # torch.set_num_threads is for a thread, and for those that first use torch after it.
@@ -39,10 +40,12 @@ def one_thread() -> Iterator[None]:
 @contextmanager
 def own_torch() -> Iterator[None]:
     """Torch as a model needs it inside, whatever the user has set: one thread, new tensors on the
-    CPU, and none of them an inference tensor, which no surrogate's gradient could use.
+    CPU, and none of them an inference tensor, which no surrogate's gradient could use; and NumPy
+    as it comes, where what is too small for a number is 0.
     """
     cpu = torch.device("cpu")
     with one_thread(), torch.inference_mode(False), ExitStack() as stack:
+        stack.enter_context(np.errstate(all="warn", under="ignore"))
         if torch.get_default_device() != cpu:  # not always: it makes each call of torch slower
             stack.enter_context(cpu)
         yield

@@ -51,7 +51,7 @@ def test_trials_of_processes_elsewhere_are_a_note(
     study: Gpbo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "1"}
-    monkeypatch.setattr("gpbo.dispatch.this_worker", lambda: elsewhere)
+    monkeypatch.setattr("gpbo.optimizer.this_worker", lambda: elsewhere)
     opt = package.Optimizer(read_space("space.json"), storage="study.db", strategy="random")
     opt.ask()
     notes = study("doctor study.db --json").json["notes"]

@@ -164,3 +164,11 @@ def test_studies_lists_all_with_their_state(five: Gpbo) -> None:
     assert table[0].split()[:3] == ["study", "direction", "strategy"]
     assert [row.split()[0] for row in table[1:]] == ["digits", "other"]
     assert table[1].rstrip().endswith("just now")
+
+
+def test_csv_has_every_error_even_one_that_is_no_text(study: Gpbo) -> None:
+    opt = package.Optimizer.load("study.db")
+    opt.tell(opt.ask(), failed=True, error="cannot read caf\udce9.txt")
+    said = study("trials study.db --csv")
+    assert said.code == 0
+    assert "cannot read caf\\udce9.txt" in said.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 import gpbo as package
+from gpbo.cli.signals import signals_deferred
+from gpbo.optimizer import Optimizer
 from tests.cli.conftest import SPACE, Gpbo, Shell
 
 
@@ -329,3 +332,32 @@ def test_with_stdout_closed_no_trial_is_asked(study: Gpbo) -> None:
     said = subprocess.run(shell, stderr=subprocess.PIPE, text=True)
     assert (said.returncode, "stdout is closed" in said.stderr) == (1, True)
     assert len(trials(study)) == 1
+
+
+def test_ctrl_c_in_an_ask_leaves_no_trial_that_nobody_saw(
+    study: Gpbo, monkeypatch: pytest.MonkeyPatch, signals_of_a_terminal: None
+) -> None:
+    ask = Optimizer.ask
+
+    def interrupted(opt: Optimizer, n: int) -> Any:
+        trials = ask(opt, n)
+        signal.raise_signal(signal.SIGINT)
+        return trials
+
+    monkeypatch.setattr(Optimizer, "ask", interrupted)
+    said = study("ask study.db --json")
+    assert (said.code, said.json["number"]) == (130, 1)
+
+
+def test_a_second_ctrl_c_does_not_wait(signals_of_a_terminal: None) -> None:
+    steps = []
+
+    def interrupted_twice() -> None:
+        with signals_deferred():
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+                steps.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()
+    assert steps == [1]

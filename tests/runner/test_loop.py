@@ -422,3 +422,89 @@ def test_a_dict_may_hold_the_noise_of_a_value_and_the_reason_of_a_failure() -> N
             assert trial.error == "diverged"
         else:
             assert trial.noise == (0.5 if trial["x"] > 0 else 0.1)
+
+
+class Interrupted(gpbo.MemoryStorage):
+    """A storage in which Ctrl-C comes right after so many writes."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self.writes = writes
+
+    def transact(self, study: str, after: int, decide: Any) -> Any:
+        events = super().transact(study, after, decide)
+        self.writes -= 1
+        if self.writes == 0:
+            raise KeyboardInterrupt
+        return events
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("writes", range(1, 12))
+def test_ctrl_c_after_any_write_leaves_no_trial_behind(workers: int, writes: int) -> None:
+    storage = Interrupted(writes)
+    run(square, 6, storage=storage, workers=workers)
+    result = run(square, 6, storage=storage, workers=workers)
+    assert [trial.state for trial in result.trials] == ["complete"] * 6
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("release unlocked lock")])
+def test_ctrl_c_while_a_thread_starts_leaves_no_trial_behind(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    if isinstance(error, RuntimeError):
+        error.__context__ = KeyboardInterrupt()
+    start, calls = threading.Thread.start, iter([None, None, error])
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        stop = next(calls, None)
+        if stop:
+            raise stop
+
+    storage = gpbo.MemoryStorage()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    assert run(square, 6, storage=storage, workers=3).stopped == "interrupted"
+    result = run(square, 6, storage=storage, workers=3)
+    assert [trial.state for trial in result.trials] == ["complete"] * 6
+
+
+class Locked(gpbo.MemoryStorage):
+    """A storage that cannot be written to while `locked` is set."""
+
+    locked = False
+
+    def transact(self, study: str, after: int, decide: Any) -> Any:
+        if self.locked:
+            raise errors.StorageLockedError("somebody else is writing")
+        return super().transact(study, after, decide)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_a_run_could_not_write_is_written_by_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    storage, told = Locked(), []
+
+    def objective(params: dict[str, Any]) -> float:
+        told.append(params)
+        storage.locked = len(told) == 3
+        return square(params)
+
+    monkeypatch.setattr(loop, "wait", lambda running, return_when: wait(running))  # for all
+    with pytest.raises(errors.StorageLockedError):
+        run(objective, 6, storage=storage, workers=workers)
+    storage.locked = False
+    result = run(objective, 6, storage=storage, workers=workers)
+    assert [trial.state for trial in result.trials] == ["complete"] * 6
+    assert len(told) == 6  # none was evaluated twice
+
+
+def test_a_stderr_without_a_terminals_ways_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (None, object()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert run(square, 2, progress="auto").stopped == "n_trials"
+
+
+def test_a_time_limit_may_be_numpys() -> None:
+    assert Limits(timeout=np.float32(3)).timeout == 3.0  # type: ignore[arg-type]

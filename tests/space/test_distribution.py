@@ -173,3 +173,18 @@ def test_a_distribution_without_a_usable_range_is_refused(frozen: Any, match: st
 def test_what_a_study_file_could_not_name_is_refused(value: Any, match: str) -> None:
     with pytest.raises(TypeError, match=match):
         Distribution(value)
+
+
+def test_where_scipy_finds_no_quantile_it_is_found_by_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for frozen in (scipy.stats.poisson(30), scipy.stats.norm(1, 2)):
+        parameter = Distribution(frozen)
+        masses = [0.0, 1e-9, 0.1, 0.5, 0.77, 1 - 1e-9]
+        expected = [parameter.from_unit(u) for u in masses]
+
+        def lost(mass: float) -> float:
+            raise RuntimeError("updating stopped, endless loop")
+
+        monkeypatch.setattr(parameter.frozen, "ppf", lost)
+        assert [parameter.from_unit(u) for u in masses] == pytest.approx(expected, rel=1e-9)

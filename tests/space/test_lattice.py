@@ -80,7 +80,7 @@ def test_a_countable_space_has_a_lattice() -> None:
 
 
 def test_a_range_is_spread_over_its_scale_ends_included() -> None:
-    def three(path: str, parameter: Parameter) -> int:
+    def three(name: str, path: str, parameter: Parameter) -> int:
         return 3
 
     linear, log = Space({"x": Float(-1, 3)}), Space({"x": Float(1e-4, 1e-2, log=True)})
@@ -92,7 +92,7 @@ def test_a_range_is_spread_over_its_scale_ends_included() -> None:
 
 
 def test_values_that_rounding_makes_equal_appear_once() -> None:
-    lattice = Lattice(Space({"k": Int(1, 10_000, log=True)}), lambda path, parameter: 30)
+    lattice = Lattice(Space({"k": Int(1, 10_000, log=True)}), lambda name, path, parameter: 30)
     values = [p["k"] for p in lattice]
     assert values == sorted(set(values))
     assert lattice.size == len(values) < 30

@@ -144,3 +144,11 @@ def test_equal_grids_have_equal_hashes() -> None:
     one, other = gpbo.Grid(n={"x": 3, "y": 4}), gpbo.Grid(n={"y": 4, "x": 3})
     assert one == other
     assert hash(one) == hash(other)
+
+
+def test_a_name_with_a_slash_is_a_name() -> None:
+    inner = {"x": {"d/e": gpbo.Float(0, 1)}, "y/e": None}
+    space = {"c": gpbo.Choice(inner), "e": gpbo.Float(0, 1)}
+    assert gpbo.Optimizer(space, strategy=gpbo.Grid(n={"d/e": 3, "e": 2})).size == (3 + 1) * 2
+    one = gpbo.Optimizer({"c": space["c"]}, strategy=gpbo.Grid(n={"d/e": 3}))
+    assert one.size == 4

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import torch
 
+import gpbo
 from gpbo.strategy.own_torch import one_thread
 
 
@@ -77,3 +79,11 @@ def test_what_the_user_sets_in_torch_changes_no_proposal():
     assert "'phase': 'model'" in usual
     for setting in ("device", "dtype", "inference"):
         assert said(setting) == usual
+
+
+def test_numpy_may_raise_outside_but_not_where_a_model_works() -> None:
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0)
+    with np.errstate(all="raise"):
+        for k, value in enumerate([1e300, 1e-300, 1.0, 2.0, 3.0, 4.0]):
+            opt.add({"x": k / 6}, value)
+        assert opt.ask().provenance["fallback"] is None
