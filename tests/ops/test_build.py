@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,29 @@ def native_tests(folder: Path, *settings: str) -> None:
         done = subprocess.run([str(tests[name])], capture_output=True, text=True, env=env)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "all native tests passed" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the CUDA kernels are emulated on Linux")
+def test_the_tests_of_the_gpu_pass_on_a_pretended_one(tmp_path):
+    path = os.pathsep.join([str(TOOLS), os.environ["PATH"]])
+    cmake = shutil.which("cmake", path=path)
+    assert cmake is not None, "the dev extra brings cmake"
+    settings = ("-DGPBO_TESTS=ON", "-DGPBO_CUDA=OFF")
+    subprocess.run([cmake, "-S", str(ROOT / "csrc"), "-B", str(tmp_path), *settings], check=True)
+    subprocess.run([cmake, "--build", str(tmp_path), "--target", "pretended_cuda"], check=True)
+    # In emulation whole studies take long: of them, those in a plain space.
+    some = "not test_study or reference or promises or (asks_alone and space0)"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.gpu.pretend", "tests/gpu", "-k", some],
+        cwd=ROOT,
+        env={**os.environ, "GPBO_PRETEND": str(tmp_path / "libgpbo_cuda.so")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) > 130
 
 
 def test_the_library_passes_its_own_tests_without_python(tmp_path):
