@@ -121,10 +121,6 @@ class DeviceError(GpboError, RuntimeError):
     """The device does not exist or cannot do what is asked."""
 
 
-class MissingExtraError(GpboError, ImportError):
-    """An optional package is needed; the message names the extra to install."""
-
-
 class GpboWarning(UserWarning):
     """The parent of every warning of gpbo."""
 

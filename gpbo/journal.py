@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from gpbo.errors import (
+    SchemaVersionError,
     SpaceError,
     StorageCorruptError,
     StorageError,
@@ -38,12 +39,22 @@ _unwritten: dict[str, dict[int, Event]] = {}
 
 
 class Journal:
-    """The history of one study, read from and written to a storage."""
+    """The history of one study, read from and written to a storage.
+
+    Raises   StorageCorruptError  if the header makes no sense
+             SchemaVersionError   if another version of gpbo wrote it, in a way that this one does
+                                  not know
+    """
 
     def __init__(self, storage: Storage, study: str, header: dict[str, Any]) -> None:
         self.storage = storage
         self.study = study
         self.header = header
+        if header.get("format", FORMAT) != FORMAT:
+            raise SchemaVersionError(
+                f"{storage.location}: study {study!r} has format {header['format']!r}, this gpbo "
+                f"knows {FORMAT}. Open it with the gpbo that made it"
+            )
         try:
             space = from_dict(header["space"])
             self.seed: int = header["seed"]

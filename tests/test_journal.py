@@ -8,6 +8,7 @@ import pytest
 
 import gpbo
 from gpbo.errors import (
+    SchemaVersionError,
     StorageCorruptError,
     StorageFullError,
     StorageLockedError,
@@ -112,6 +113,13 @@ def test_a_header_that_makes_no_sense_is_refused() -> None:
     storage.create("odd", {"space": {"x": {"type": "florin"}}, "seed": 1, "direction": "up"})
     with pytest.raises(StorageCorruptError, match="header of study 'odd' makes no sense"):
         load_journal(storage, "odd")
+
+
+def test_a_study_of_a_later_format_is_not_taken_for_damaged() -> None:
+    storage = MemoryStorage()
+    storage.create("later", {"format": 2, "space": "of another kind"})
+    with pytest.raises(SchemaVersionError, match="study 'later' has format 2, this gpbo knows 1"):
+        load_journal(storage, "later")
 
 
 class Locked(MemoryStorage):
