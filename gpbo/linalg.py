@@ -162,14 +162,6 @@ def inverse(lower: Tensor) -> Tensor:
     return torch.cholesky_inverse(lower).mT  # the same numbers, and rows lie together
 
 
-def log_determinant(lower: Tensor) -> Tensor:
-    """log det A from the factor of A.
-
-    Shapes   lower (..., n, n) -> (...)
-    """
-    return 2 * lower.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-
-
 def _factorize(matrix: Tensor) -> tuple[Tensor, Tensor]:
     lower, info = torch.linalg.cholesky_ex(matrix)
     # One nan or inf anywhere makes the sum non-finite: cheaper than a mask of n x n.

@@ -72,6 +72,7 @@ class Distribution(Parameter):
 
     @property
     def discrete(self) -> bool:
+        """Whether its values are whole numbers."""
         return hasattr(self.frozen, "pmf")
 
     @property

@@ -284,7 +284,10 @@ class Space(Mapping[str, Parameter]):
     # checks ----------------------------------------------------------------------------------
 
     def contains(self, params: Mapping[str, Any]) -> bool:
-        """Whether `check` accepts the params."""
+        """Whether `check` accepts the params.
+
+        Raises   TypeError  if they are no dict
+        """
         try:
             self.check(params)
         except ObservationError:

@@ -35,7 +35,8 @@ class Strategy(ABC):
     def propose(self, history: History, n: int, seed: int) -> list[Proposal]:
         """Up to n distinct points, none of them in the history; they get the next numbers in order.
 
-        Fewer only where no more are left.
+        Fewer only where no more are left. Whoever asks gets a StrategyError where they are more, or
+        do not fit the space, or their provenance is no dict in JSON terms.
         """
 
     def check(self, space: Space) -> None:
