@@ -67,7 +67,6 @@ class Journal:
         self.turns = 0  # how many events changed what is to be proposed next
         self._seen = 0
         self._torn = False  # whether an event may have been taken in by halves
-        self._kept = _unwritten.setdefault(header["id"], {})
         self.sync()
 
     def sync(self) -> None:
@@ -93,7 +92,8 @@ class Journal:
             return self._write(decide)
         except StorageError:
             if result is not None:
-                self._kept.setdefault(result["trial"], result)
+                kept = _unwritten.setdefault(self.history.study_id, {})
+                kept.setdefault(result["trial"], result)
             raise
 
     def _write(self, decide: Callable[[], list[Event]]) -> list[Event]:
@@ -120,11 +120,12 @@ class Journal:
 
     def _save_kept(self) -> None:
         """Write the results that could not be written before, unless somebody told them since."""
-        kept = dict(self._kept)  # another thread's journal may write, and keep, at the same time
-        if kept:
+        all_kept = _unwritten.get(self.history.study_id)
+        if all_kept:
+            kept = dict(all_kept)  # another thread's journal may keep more meanwhile
             self._write(lambda: [e for number, e in kept.items() if self._awaits(number)])
             for number in kept:
-                self._kept.pop(number, None)
+                all_kept.pop(number, None)
 
     def _awaits(self, number: int) -> bool:
         trials = self.history.trials

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -41,11 +43,12 @@ def study(storage: Storage, **options: Any) -> gpbo.Optimizer:
     )
 
 
-def elsewhere(storage: Storage) -> gpbo.Optimizer:
-    """The study in another process, which does not know what could not be written in this one."""
-    opt = study(storage)
-    opt._journal._kept = {}
-    return opt
+@contextmanager
+def another_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where nobody knows what could not be written in this one."""
+    with monkeypatch.context() as patch:
+        patch.setattr("gpbo.journal._unwritten", {})
+        yield
 
 
 def test_a_result_that_could_not_be_written_is_written_by_the_next_call() -> None:
@@ -73,15 +76,18 @@ def test_telling_again_after_a_full_disk_is_no_conflict() -> None:
     assert [(t.state, t.value) for t in study(storage).trials] == [("complete", 0.5)]
 
 
-def test_a_result_that_somebody_else_told_meanwhile_is_not_told_twice() -> None:
+def test_a_result_that_somebody_else_told_meanwhile_is_not_told_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     storage = Failing()
-    one, other = study(storage), elsewhere(storage)
+    one, other = study(storage), study(storage)
     trial = one.ask()
     storage.full = True
     with pytest.raises(StorageFullError):
         one.tell(trial, 0.5)
     storage.full = False
-    other.tell(0, 0.7)
+    with another_process(monkeypatch):
+        other.tell(0, 0.7)
     assert [t.value for t in one.trials] == [0.7]
 
 
@@ -155,16 +161,19 @@ def test_a_result_is_kept_where_the_storage_fails_before_anything_is_decided() -
     assert [e["trial"] for e in events if e["event"] == "complete"] == [0, 1]
 
 
-def test_a_kept_result_of_no_trial_or_that_somebody_told_since_is_dropped() -> None:
+def test_a_kept_result_of_no_trial_or_that_somebody_told_since_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     storage = Locked()
-    opt, other = study(storage), elsewhere(storage)
+    opt, other = study(storage), study(storage)
     trial = opt.ask()
     storage.locked = True
     for number in (trial.number, 99):
         with pytest.raises(StorageLockedError):
             opt.tell(number, 1.0)
     storage.locked = False
-    other.tell(trial.number, 2.0)
+    with another_process(monkeypatch):
+        other.tell(trial.number, 2.0)
     assert opt.best_value == 2.0
     opt.ask()
 
