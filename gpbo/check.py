@@ -45,10 +45,14 @@ def seconds(name: str, value: Any, most: float = math.inf) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(explain(name, "not a number", value, expected="seconds"))
-    if not 0 <= float(value) <= most:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not 0 <= number <= most:
         rule = "seconds >= 0" if most == math.inf else f"seconds from 0 to {most:g}"
         raise ValueError(explain(name, "out of range", value, expected=rule))
-    return float(value)
+    return number
 
 
 def whole(name: str, value: Any, low: int, high: int | None = None, rule: str = "") -> int:

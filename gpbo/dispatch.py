@@ -7,9 +7,10 @@ import time
 from functools import partial
 from typing import Any
 
-from gpbo.errors import GpboError, ObservationError, StrategyError, explain
+from gpbo.errors import ObservationError, StrategyError, explain
 from gpbo.history import RELEASED, Event, History
 from gpbo.journal import Journal
+from gpbo.storage.record import encode
 from gpbo.strategy import Proposal, Strategy
 from gpbo.trial import Trial
 from gpbo.worker import is_gone
@@ -51,14 +52,24 @@ def hand_out(
         newest = partial(_on_newest, plan, journal, turn, overtaken, budget)
         try:
             written = journal.write(newest)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, GpboError):
-                raise
-            # No JSON: the params are checked, so it is what the strategy says of them.
-            raise StrategyError(f"{strategy.name}: a proposal's provenance: {error}") from error
+        except (TypeError, ValueError):
+            _check_provenance(plan, strategy)
+            raise
         numbers += [event["trial"] for event in written if event["event"] != "fail"]
         overtaken += not written
     return [journal.history.trials[number].copy() for number in numbers]
+
+
+def _check_provenance(plan: list[Event], strategy: Strategy) -> None:
+    """Say so where a plan cannot be written for what the strategy says of its proposals.
+
+    Raises   StrategyError  if that is not JSON
+    """
+    for event in plan:
+        try:
+            encode(event.get("provenance", {}), "provenance")
+        except (TypeError, ValueError) as error:
+            raise StrategyError(f"{strategy.name}: {error}") from error
 
 
 def _on_newest(
@@ -102,8 +113,8 @@ def _plan(
         return []
     started = time.perf_counter()
     if history.queue:
-        waiting = [event["params"] for event in history.queue[:wanted]]
-        proposals = [Proposal(params, {"strategy": ENQUEUED}) for params in waiting]
+        waiting = history.queue[:wanted]
+        proposals = [Proposal(one.params, {"strategy": ENQUEUED}) for one in waiting]
     elif strategy.exhausted(history):
         return []
     else:

@@ -194,8 +194,8 @@ def hint_keywords(function: F) -> F:
     Any other call that does not fit raises a TypeError that shows the arguments to give.
     """
     signature = inspect.signature(function)
-    bound = next(iter(signature.parameters)) in BOUND
-    known = list(signature.parameters)[bound:]
+    known = [name for name in signature.parameters if name not in BOUND]
+    bound = len(signature.parameters) - len(known)
     owner = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)

@@ -7,7 +7,7 @@ Events are the only record. Each is a JSON object with a name under "event":
     fail      trial, error, at                       the reason why there is none
     amend     trial, value or error, noise, at       a result corrected
     add       trial, params, value or error, noise, at   a result from elsewhere
-    enqueue   params, again                          to be asked next, even if it is known
+    enqueue   params, again                          to be asked next; `again`: even if it is known
     adopt     trial, owner, at                       a pending trial handed out again
     release   trial                                  its owner gave it up; the next ask takes it
 
@@ -17,7 +17,7 @@ Events are the only record. Each is a JSON object with a name under "event":
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -25,11 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gpbo.errors import NoResultsError, StorageCorruptError, UnknownTrialError
-from gpbo.space import Lattice, Params, Space
+from gpbo.space import Lattice, Params, Space, Value
 from gpbo.trial import State, Trial
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Event: TypeAlias = dict[str, Any]
+Key: TypeAlias = frozenset[tuple[str, type, Value]]
 
 RELEASED: dict[str, Any] = {"released": True}  # the owner of a trial that was given up
 FIRST_ROWS = 64
@@ -45,7 +46,7 @@ class History:
         self.direction: Direction = direction
         self.study, self.study_id = study, study_id
         self.trials: list[Trial] = []
-        self.queue: list[Event] = []  # what was enqueued and not asked yet
+        self.queue: list[Waiting] = []  # what was enqueued and not asked yet
         self.owners: dict[int, dict[str, Any]] = {}
         self.deaths: dict[int, int] = {}  # owners of a pending trial that ended without a word
         self._of_state: dict[str, dict[int, None]] = {"pending": {}, "complete": {}, "failed": {}}
@@ -78,7 +79,7 @@ class History:
 
     @property
     def complete(self) -> list[Trial]:
-        """Trials with a value, in the order in which they got their first."""
+        """Trials with a value, in the order in which they became complete."""
         return self._in("complete")
 
     @property
@@ -134,7 +135,7 @@ class History:
             return True
         of_trials = [t.params for t in self.trials if t.provenance.get("strategy") == "enqueued"]
         wanted = {name: point[name] for name in given}
-        queued = [event["params"] for event in self.queue]
+        queued = [waiting.params for waiting in self.queue]
         return any(_holds(params, wanted) for params in [*of_trials, *queued])
 
     @property
@@ -167,7 +168,7 @@ class History:
                 self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
             self._rows[number] = row
             at = self._points.setdefault(row.tobytes(), [])
-            if number not in at:  # as it may be where Ctrl-C came before the next line
+            if at[-1:] != [number]:  # as it may be where Ctrl-C came before the next line
                 at.append(number)
             self._encoded = number + 1
 
@@ -177,8 +178,11 @@ class History:
     # events ----------------------------------------------------------------------------------
 
     def _on_ask(self, event: Event) -> None:
-        if self.queue and event["provenance"].get("strategy") == "enqueued":
-            self.queue.pop(0)
+        if event["provenance"].get("strategy") == "enqueued":
+            key = _key(event["params"])
+            served = next((k for k, other in enumerate(self.queue) if other.key == key), None)
+            if served is not None:
+                del self.queue[served]
         self._append(event, "pending")
         if event.get("owner") is not None:
             self.owners[event["trial"]] = event["owner"]
@@ -202,7 +206,10 @@ class History:
             self._keep_best(trial)
 
     def _on_enqueue(self, event: Event) -> None:
-        self.queue.append(event)
+        key = _key(event["params"])
+        # An equal one is refused, but for one that shall be asked again; older logs do not say so.
+        again = event.get("again", False) or any(waiting.key == key for waiting in self.queue)
+        self.queue.append(Waiting(event["params"], again, key))
 
     def _on_adopt(self, event: Event) -> None:
         if self.owners.pop(event["trial"], RELEASED) != RELEASED:
@@ -219,12 +226,10 @@ class History:
         number = event["trial"]
         if number != len(self.trials):
             raise ValueError(f"trial {number} follows trial {len(self.trials) - 1}")
-        # A point that waits to be asked and is known now is not asked, unless it shall be again.
-        self.queue = [
-            waits
-            for waits in self.queue
-            if waits.get("again") or not _holds(event["params"], waits["params"])
-        ]
+        if self.queue:  # a point that waits and is known now is not asked, unless it shall be again
+            key = _key(event["params"])
+            if any(waiting.key == key for waiting in self.queue):
+                self.queue = [one for one in self.queue if one.again or one.key != key]
         self.trials.append(
             Trial(
                 number,
@@ -264,14 +269,23 @@ class History:
                 self._best = trial
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A point that is to be asked next, even if it is known where it is to be asked `again`."""
+
+    params: Params
+    again: bool
+    key: Key
+
+
+def _key(params: Params) -> Key:
+    """What equal params have in common, by value and type: to Python 1 and True are equal."""
+    return frozenset((name, type(value), value) for name, value in params.items())
+
+
 def _holds(params: Params, others: Params) -> bool:
-    """Whether params have all of the other values, by value and type: to Python 1 and True are
-    equal.
-    """
-    return all(
-        name in params and params[name] == value and type(params[name]) is type(value)
-        for name, value in others.items()
-    )
+    """Whether params have all of the other values, by value and type."""
+    return _key(others) <= _key(params)
 
 
 def no_results(study: str, trials: list[Trial]) -> str:

@@ -33,9 +33,9 @@ DEFAULT = "default"  # the name of a study that was given none
 RESULTS = ("complete", "fail")  # the events that a tell writes
 NEW = ("ask", "add")  # the events that make a trial
 
-# By study id and trial: what became of trials and could not be written yet. It outlives the journal
-# that could not write it, so that whoever opens the study next in this process does.
-_unwritten: dict[str, dict[int, Event]] = {}
+# By file, study id and trial: what became of trials and could not be written yet. It outlives the
+# journal that could not write it, so that whoever opens the study next in this process does.
+_unwritten: dict[tuple[str, str], dict[int, Event]] = {}
 
 
 class Journal:
@@ -92,7 +92,7 @@ class Journal:
             return self._write(decide)
         except StorageError:
             if result is not None:
-                kept = _unwritten.setdefault(self.history.study_id, {})
+                kept = _unwritten.setdefault((self.storage.location, self.history.study_id), {})
                 kept.setdefault(result["trial"], result)
             raise
 
@@ -120,7 +120,7 @@ class Journal:
 
     def _save_kept(self) -> None:
         """Write the results that could not be written before, unless somebody told them since."""
-        all_kept = _unwritten.get(self.history.study_id)
+        all_kept = _unwritten.get((self.storage.location, self.history.study_id))
         if all_kept:
             kept = dict(all_kept)  # another thread's journal may keep more meanwhile
             self._write(lambda: [e for number, e in kept.items() if self._awaits(number)])

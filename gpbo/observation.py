@@ -215,14 +215,14 @@ def _number(told: Any, name: str = "value") -> float:
             told = told.item()
         except RuntimeError as error:  # a tensor without numbers, as on torch's device "meta"
             raise TypeError(explain(name, f"has no number: {error}", told)) from None
-    if isinstance(told, np.longdouble):  # the one NumPy scalar that has no item of its own
-        told = float(told)
     if told is None:
         raise TypeError(
             f"{name}: nothing to tell, got None; for a failed trial use failed=True, or "
             "{'status': 'fail'} in place of the value"
         )
-    if isinstance(told, bool) or not isinstance(told, (int, float, Decimal, Fraction)):
+    # The long double is the one NumPy scalar that has no item of its own.
+    known = (int, float, Decimal, Fraction, np.longdouble)
+    if isinstance(told, bool) or not isinstance(told, known):
         kind = type(told).__name__
         raise TypeError(f"{name}: not a number, got {kind} {shorten(told)}; pass a number")
     if isinstance(told, Decimal) and told.is_snan():

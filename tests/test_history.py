@@ -84,12 +84,39 @@ def test_values_are_turned_so_that_larger_is_better() -> None:
     assert (fold().sign, fold(direction="maximize").sign) == (-1.0, 1.0)
 
 
+def waiting(history: History) -> list[Any]:
+    return [one.params for one in history.queue]
+
+
+A, B = {"x": 0.1, "c": "b"}, {"x": 0.2, "c": "b"}
+
+
+def enqueue(params: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"event": "enqueue", "params": params, **more}
+
+
+def served(number: int, params: dict[str, Any]) -> dict[str, Any]:
+    return ask(number, **params) | {"provenance": {"strategy": "enqueued"}}
+
+
 def test_the_queue_is_served_in_order() -> None:
-    first, second = {"x": 0.1, "c": "b"}, {"x": 0.2, "c": "b"}
-    queued = [{"event": "enqueue", "params": params} for params in (first, second)]
-    served = ask(0, **first) | {"provenance": {"strategy": "enqueued"}}
-    assert fold(*queued).queue == queued
-    assert fold(*queued, served).queue == queued[1:]
+    assert waiting(fold(enqueue(A), enqueue(B))) == [A, B]
+    assert waiting(fold(enqueue(A), enqueue(B), served(0, A))) == [B]
+
+
+def test_what_is_known_meanwhile_waits_no_longer_unless_it_shall_be_asked_again() -> None:
+    again = enqueue(A, again=True)
+    assert waiting(fold(enqueue(A), ask(0, **A))) == []
+    assert waiting(fold(enqueue(A), again, ask(0, **A))) == [A]
+    assert waiting(fold(enqueue(A), ask(0, **B))) == [A]
+    assert waiting(fold(enqueue(A), again, enqueue(B), served(0, A))) == [A, B]
+    assert waiting(fold(enqueue(A), again, enqueue(B), served(0, A), served(1, A))) == [B]
+
+
+def test_the_queue_of_an_older_log_loses_nothing() -> None:
+    """It does not say what is to be asked again, and asks what is known meanwhile."""
+    assert waiting(fold(enqueue(A), enqueue(A), enqueue(B), served(0, A), served(1, A))) == [B]
+    assert waiting(fold(enqueue(A), enqueue(B), ask(0, **A), served(1, A))) == [B]
 
 
 def test_owners_come_and_go() -> None:
@@ -112,15 +139,6 @@ def test_a_countable_space_has_a_lattice_and_another_has_none() -> None:
     lattice = History(gpbo.Space({"b": gpbo.Bool(), "k": gpbo.Int(1, 3)})).lattice
     assert lattice is not None
     assert lattice.size == 6
-
-
-def test_what_is_known_meanwhile_waits_no_longer_unless_it_shall_be_asked_again() -> None:
-    point = {"x": 0.1, "c": "b"}
-    waits = {"event": "enqueue", "params": point}
-    assert fold(waits, waits, ask(0, **point)).queue == []
-    again = {**waits, "again": True}
-    assert fold(waits, again, ask(0, **point)).queue == [again]
-    assert fold(waits, ask(0, x=0.2, c="b")).queue == [waits]
 
 
 def test_ctrl_c_while_points_are_counted_counts_none_twice() -> None:

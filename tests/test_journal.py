@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,9 +135,13 @@ class Locked(MemoryStorage):
 
     locked = False
 
+    @staticmethod
+    def refuse(*given: Any) -> list[Event]:
+        raise StorageLockedError("somebody else is writing")
+
     def transact(self, study: str, after: int, decide: Any) -> list[Event]:
         if self.locked:
-            raise StorageLockedError("somebody else is writing")
+            self.refuse()
         return super().transact(study, after, decide)
 
 
@@ -272,3 +278,16 @@ def test_what_could_not_be_told_is_written_by_whoever_opens_the_study_next() -> 
     storage.locked = False
     assert study(storage).best_value == 1.0
     assert study(MemoryStorage()).trials == []  # and to no other study
+
+
+def test_what_could_not_be_told_goes_to_no_copy_of_the_file(tmp_path: Path) -> None:
+    gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random", seed=0, storage=tmp_path / "a.db")
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    one, other = (gpbo.Optimizer.load(tmp_path / name) for name in ("a.db", "b.db"))
+    trial, _ = one.ask(), other.ask()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one._journal.storage, "transact", Locked.refuse)
+        with pytest.raises(StorageLockedError):
+            one.tell(trial, 1.0)
+    assert [t.state for t in other.trials] == ["pending"]
+    assert one.best_value == 1.0

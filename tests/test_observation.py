@@ -172,7 +172,9 @@ def test_a_warning_points_at_the_line_that_told(how: str) -> None:
     assert [warning.filename for warning in caught] == [__file__]
 
 
-@pytest.mark.parametrize("told", [Decimal("1e400"), Decimal("-1e400"), 10**400])
+@pytest.mark.parametrize(
+    "told", [Decimal("1e400"), Decimal("-1e400"), 10**400, np.longdouble("1e400")]
+)
 def test_numbers_that_are_finite_and_too_large_are_refused(told: Any) -> None:
     with pytest.raises(ObservationError, match="does not fit float64"):
         read_result(told, "minimize")

@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
     opt = Optimizer(
         setup.space,
         setup.direction,
-        args.strategy,
+        setup.options.strategy,
         setup.seed,
         setup.open(),
         setup.study,
-        device=args.device,
-        budget=args.n,
+        device=setup.options.device,
+        budget=setup.options.budget,
     )
     limits = Limits(args.n, args.timeout, catch=())  # CommandFailed is a failed trial anyway
     stopping = _Stopping()

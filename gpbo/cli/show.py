@@ -10,8 +10,10 @@ import time
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
+from gpbo.cli.messages import complain
 from gpbo.cli.study import names_of, open_file, open_study
 from gpbo.cli.text import as_record, as_table, print_json, print_params
+from gpbo.errors import SchemaVersionError
 from gpbo.history import History
 from gpbo.journal import load_journal
 from gpbo.optimizer import Optimizer
@@ -131,7 +133,12 @@ def studies(args: argparse.Namespace) -> int:
     Raises   StorageError
     """
     storage = open_file(args.file)
-    found = [load_journal(storage, study) for study in storage.studies()]
+    found = []
+    for study in storage.studies():
+        try:
+            found.append(load_journal(storage, study))
+        except SchemaVersionError as error:  # of another gpbo, which does not hide the others
+            complain(f"warning: {error}")
     records = [_study_record(journal.header, journal.history) for journal in found]
     if args.json:
         for record in records:

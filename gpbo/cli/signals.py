@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,21 +13,23 @@ STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasat
 
 
 @contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Let the first that comes through at the end of the block, and not within it; the second does
-    not wait.
+def signals_deferred(*, once: bool = False) -> Iterator[None]:
+    """Let what stops a command come through at the end of the block, and not within it; with `once`
+    the second does not wait.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # which signals never interrupt
         return
     came: list[tuple[int, Any]] = []
     handlers: dict[int, Any] = {n: signal.getsignal(n) for n in STOPPING}
-    handlers = {n: handler for n, handler in handlers.items() if callable(handler)}
+    # What is ignored stays ignored, as under nohup.
+    handlers = {n: old for n, old in handlers.items() if callable(old) or old == signal.SIG_DFL}
 
     def defer(number: int, frame: Any) -> None:
-        came.append((number, frame))
-        if len(came) > 1:
-            handlers[number](number, frame)
+        if once and came:
+            _deliver(handlers[number], number, frame)
+        else:
+            came.append((number, frame))
 
     for number in handlers:
         signal.signal(number, defer)
@@ -36,4 +39,12 @@ def signals_deferred() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     for number, frame in came:
-        handlers[number](number, frame)
+        _deliver(handlers[number], number, frame)
+
+
+def _deliver(handler: Any, number: int, frame: Any) -> None:
+    if callable(handler):
+        handler(number, frame)
+    else:  # what the system does by default
+        signal.signal(number, handler)
+        os.kill(os.getpid(), number)

@@ -71,7 +71,7 @@ def set_up(args: argparse.Namespace, budget: int | None = None) -> Setup:
         study = check_study(DEFAULT if args.study is None else args.study)
         if is_there(args.file):
             header = open_storage(args.file).header(study) or {}
-    options = Options(args.strategy, args.device, keep_trials=True, budget=budget)
+    options = Options(args.strategy, args.device, budget=budget)
     strategy = options.strategy_on(header, space).name
     direction = args.direction or header.get("direction", "minimize")
     return Setup(args.file, study, space, direction, args.seed, options, strategy)

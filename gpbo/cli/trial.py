@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpbo.cli.messages import complain
 from gpbo.cli.signals import signals_deferred
@@ -30,8 +31,8 @@ def ask(args: argparse.Namespace) -> int:
         shell_variables(names)  # refused before a trial is handed out that could not be printed
     if sys.stdout is None:
         raise GpboError("ask: stdout is closed, so nobody would learn of the trial")
-    opt = Optimizer.from_journal(setup.journal(), setup.options)
-    with signals_deferred():  # a trial that is handed out, and that nobody saw, waits for ever
+    opt = Optimizer.from_journal(setup.journal(), replace(setup.options, keep_trials=True))
+    with signals_deferred(once=True):  # a trial that nobody saw would wait for ever
         trials = opt.ask(args.n)
         _print(opt, trials, args.format, names)
     if not trials:
@@ -49,10 +50,10 @@ def _print(opt: Optimizer, trials: list[Trial], form: str, names: Sequence[str])
             else:
                 print_params(form, trial.params, names, trial.number)
         sys.stdout.flush()
-    except (OSError, UnicodeEncodeError) as error:
+    except BaseException as error:
         for trial in trials:
             opt.release(trial)
-        if isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError) or not isinstance(error, (OSError, UnicodeError)):
             raise
         raise GpboError(f"ask: the trial cannot be printed and was given back: {error}") from error
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gpbo.check import seconds, whole
 from gpbo.errors import (
+    GpboError,
     ObservationError,
     StorageError,
     TooManyFailuresError,
@@ -162,6 +163,8 @@ def run(
         trials = _Trials(opt, evaluate, limits, bar)
         try:
             stopped = trials.run() if limits.workers == 1 else trials.run_side_by_side()
+            if stopped == "callback" and limits.workers > 1:  # others are still running
+                _give_up(opt)
         except KeyboardInterrupt:
             stopped = "interrupted"
             _give_up(opt)
@@ -179,7 +182,7 @@ def _give_up(opt: Optimizer) -> None:
     """
     try:
         opt.release_all()
-    except StorageError as error:
+    except GpboError as error:  # what ends the run says more
         log.warning("trials that this run has asked are not given back: %s", error)
 
 
@@ -235,8 +238,8 @@ class _Trials:
     def run_side_by_side(self) -> str:
         """The same with several trials at a time, each evaluated in a thread.
 
-        Where it ends early, whatever has ended is told, and those that are still running are given
-        back: nothing can stop an evaluation, but what it gives is not taken, and the process may
+        Where it ends early, whatever has ended is told, and `run` gives back those that are still
+        running: nothing can stop an evaluation, but what it gives is not taken, and the process may
         end before it does.
         """
         running: dict[Future[_Outcome], Trial] = {}
@@ -265,8 +268,6 @@ class _Trials:
             for future, trial in running.items():
                 if future.done() and future.exception() is None:
                     self._tell_in_the_end(trial, future.result())
-            if running:
-                _give_up(self.opt)
 
     def _start(self, trial: Trial, future: Future[_Outcome]) -> None:
         """Evaluate a trial in a thread of its own. A pool's threads would be waited for when the

@@ -28,8 +28,8 @@ def one_thread() -> Iterator[None]:
         elif before == 1:  # of a thread that met torch while others were inside: their 1, not its
             before = _outside
         _inside += 1
-    torch.set_num_threads(1)
     try:
+        torch.set_num_threads(1)
         yield
     finally:
         with _counting:

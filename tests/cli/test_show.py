@@ -172,3 +172,10 @@ def test_csv_has_every_error_even_one_that_is_no_text(study: Gpbo) -> None:
     said = study("trials study.db --csv")
     assert said.code == 0
     assert "cannot read caf\\udce9.txt" in said.out
+
+
+def test_a_study_of_another_gpbo_hides_no_other(study: Gpbo) -> None:
+    open_storage("study.db").create("later", {"format": 2})
+    said = study("studies study.db --json")
+    assert [one["study"] for one in said.lines] == ["default"]
+    assert "study 'later' has format 2" in said.err

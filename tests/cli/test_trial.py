@@ -16,7 +16,7 @@ import pytest
 import gpbo as package
 from gpbo.cli.signals import signals_deferred
 from gpbo.optimizer import Optimizer
-from tests.cli.conftest import SPACE, Gpbo, Shell
+from tests.cli.conftest import SPACE, Gpbo, Shell, environment
 
 
 def trials(gpbo: Gpbo, file: str = "study.db") -> list[dict[str, Any]]:
@@ -349,15 +349,51 @@ def test_ctrl_c_in_an_ask_leaves_no_trial_that_nobody_saw(
     assert (said.code, said.json["number"]) == (130, 1)
 
 
-def test_a_second_ctrl_c_does_not_wait(signals_of_a_terminal: None) -> None:
+def test_kill_in_an_ask_comes_after_the_trial_was_printed(study: Gpbo, shell: Shell) -> None:
+    script = """
+import os, signal, sys
+from gpbo.cli import main
+from gpbo.optimizer import Optimizer
+ask = Optimizer.ask
+def killed(opt, n):
+    trials = ask(opt, n)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return trials
+Optimizer.ask = killed
+main(["ask", "study.db", "--json"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == -signal.SIGTERM
+    assert '"number": 1' in done.stdout
+
+
+@pytest.mark.parametrize(("once", "seen"), [(True, ["first"]), (False, ["first", "second"])])
+def test_a_second_signal_waits_as_it_shall(
+    once: bool, seen: list[str], signals_of_a_terminal: None
+) -> None:
     steps = []
 
     def interrupted_twice() -> None:
-        with signals_deferred():
-            for _ in range(2):
+        with signals_deferred(once=once):
+            for step in ("first", "second"):
                 signal.raise_signal(signal.SIGINT)
-                steps.append(1)
+                steps.append(step)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice()
-    assert steps == [1]
+    assert steps == seen
+
+
+def test_a_signal_that_ends_nothing_comes_once() -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        with signals_deferred(once=True):
+            for _ in range(3):
+                signal.raise_signal(signal.SIGTERM)
+            assert len(came) == 2
+        assert len(came) == 3
+    finally:
+        signal.signal(signal.SIGTERM, before)

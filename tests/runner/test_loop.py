@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pickle
 import signal
@@ -508,3 +509,4 @@ def test_a_stderr_without_a_terminals_ways_shows_no_bar(monkeypatch: pytest.Monk
 
 def test_a_time_limit_may_be_numpys() -> None:
     assert Limits(timeout=np.float32(3)).timeout == 3.0  # type: ignore[arg-type]
+    assert Limits(timeout=10**400).timeout == math.inf
