@@ -16,6 +16,7 @@ Events are the only record. Each is a JSON object with a name under "event":
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -47,6 +48,7 @@ class History:
         self.study, self.study_id = study, study_id
         self.trials: list[Trial] = []
         self.queue: list[Waiting] = []  # what was enqueued and not asked yet
+        self._waiting: Counter[Key] = Counter()  # how many of them are at a point
         self.owners: dict[int, dict[str, Any]] = {}
         self.deaths: dict[int, int] = {}  # owners of a pending trial that ended without a word
         self._of_state: dict[str, dict[int, None]] = {"pending": {}, "complete": {}, "failed": {}}
@@ -180,9 +182,9 @@ class History:
     def _on_ask(self, event: Event) -> None:
         if event["provenance"].get("strategy") == "enqueued":
             key = _key(event["params"])
-            served = next((k for k, other in enumerate(self.queue) if other.key == key), None)
-            if served is not None:
-                del self.queue[served]
+            if self._waiting[key]:
+                del self.queue[next(k for k, one in enumerate(self.queue) if one.key == key)]
+                self._waiting[key] -= 1
         self._append(event, "pending")
         if event.get("owner") is not None:
             self.owners[event["trial"]] = event["owner"]
@@ -208,8 +210,9 @@ class History:
     def _on_enqueue(self, event: Event) -> None:
         key = _key(event["params"])
         # An equal one is refused, but for one that shall be asked again; older logs do not say so.
-        again = event.get("again", False) or any(waiting.key == key for waiting in self.queue)
+        again = event.get("again", False) or self._waiting[key] > 0
         self.queue.append(Waiting(event["params"], again, key))
+        self._waiting[key] += 1
 
     def _on_adopt(self, event: Event) -> None:
         if self.owners.pop(event["trial"], RELEASED) != RELEASED:
@@ -228,8 +231,9 @@ class History:
             raise ValueError(f"trial {number} follows trial {len(self.trials) - 1}")
         if self.queue:  # a point that waits and is known now is not asked, unless it shall be again
             key = _key(event["params"])
-            if any(waiting.key == key for waiting in self.queue):
+            if self._waiting[key]:
                 self.queue = [one for one in self.queue if one.again or one.key != key]
+                self._waiting[key] = sum(one.key == key for one in self.queue)
         self.trials.append(
             Trial(
                 number,
