@@ -135,10 +135,11 @@ class History:
         at = self.trials_at(self.space.to_row(point))
         if any(self.trials[number].params == point for number in at):
             return True
-        of_trials = [t.params for t in self.trials if t.provenance.get("strategy") == "enqueued"]
-        wanted = {name: point[name] for name in given}
-        queued = [waiting.params for waiting in self.queue]
-        return any(_holds(params, wanted) for params in [*of_trials, *queued])
+        wanted = _key({name: point[name] for name in given})
+        if any(wanted <= waiting.key for waiting in self.queue):
+            return True
+        asked = (t.params for t in self.trials if t.provenance.get("strategy") == "enqueued")
+        return any(wanted <= _key(params) for params in asked)
 
     @property
     def distinct(self) -> int:
@@ -285,11 +286,6 @@ class Waiting:
 def _key(params: Params) -> Key:
     """What equal params have in common, by value and type: to Python 1 and True are equal."""
     return frozenset((name, type(value), value) for name, value in params.items())
-
-
-def _holds(params: Params, others: Params) -> bool:
-    """Whether params have all of the other values, by value and type."""
-    return _key(others) <= _key(params)
 
 
 def no_results(study: str, trials: list[Trial]) -> str:

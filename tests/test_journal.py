@@ -22,21 +22,7 @@ from gpbo.history import Event, History
 from gpbo.journal import load_journal
 from gpbo.storage import Storage
 from gpbo.storage.memory import MemoryStorage
-
-
-class Failing(MemoryStorage):
-    """A storage that has no space while `full` is set."""
-
-    full = False
-
-    def transact(self, study: str, after: int, decide: Any) -> list[Event]:
-        def refuse(new: list[Event]) -> list[Event]:
-            events = decide(new)
-            if self.full and events:
-                raise StorageFullError("no space left")
-            return list(events)
-
-        return super().transact(study, after, refuse)
+from tests.storages import Failing, Locked
 
 
 def study(storage: Storage, **options: Any) -> gpbo.Optimizer:
@@ -128,21 +114,6 @@ def test_a_study_of_a_later_format_is_not_taken_for_damaged() -> None:
     storage.create("later", {"format": 2, "space": "of another kind"})
     with pytest.raises(SchemaVersionError, match="study 'later' has format 2, this gpbo knows 1"):
         load_journal(storage, "later")
-
-
-class Locked(MemoryStorage):
-    """A storage that cannot be reached at all while `locked` is set."""
-
-    locked = False
-
-    @staticmethod
-    def refuse(*given: Any) -> list[Event]:
-        raise StorageLockedError("somebody else is writing")
-
-    def transact(self, study: str, after: int, decide: Any) -> list[Event]:
-        if self.locked:
-            self.refuse()
-        return super().transact(study, after, decide)
 
 
 def test_a_result_is_kept_where_the_storage_fails_before_anything_is_decided() -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from gpbo.check import flag
 from gpbo.errors import GpboWarning, SpaceError, explain, hint_keywords, warn
 from gpbo.space.parameter import (
     LATTICE,
@@ -17,7 +18,6 @@ from gpbo.space.parameter import (
     Value,
     center,
     finite_number,
-    flag,
     interval,
     number_for,
     outside,
@@ -49,7 +49,7 @@ class Float(Parameter):
         self, low: float, high: float, *, log: bool = False, step: float | None = None
     ) -> None:
         low, high = finite_number("Float", "low", low), finite_number("Float", "high", high)
-        log = flag("Float", "log", log)
+        log = flag("Float log", log)
         _check_order("Float", low, high)
         if not math.isfinite(high - low):
             raise SpaceError(
@@ -162,7 +162,7 @@ class Int(Parameter):
     @hint_keywords
     def __init__(self, low: int, high: int, *, log: bool = False, step: int = 1) -> None:
         low, high = whole_number("Int", "low", low), whole_number("Int", "high", high)
-        log, step = flag("Int", "log", log), whole_number("Int", "step", step)
+        log, step = flag("Int log", log), whole_number("Int", "step", step)
         _check_order("Int", low, high)
         if log:
             _check_log("Int", low, high, None if step == 1 else step)

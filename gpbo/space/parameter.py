@@ -156,17 +156,6 @@ def _not_a_number(where: str, value: Any, expected: str) -> TypeError:
     return TypeError(explain(where, "not a number", value, expected=expected, fix=fix))
 
 
-def flag(owner: str, name: str, value: Any) -> bool:
-    """A switch as a bool.
-
-    Raises   TypeError  if it is anything but True or False
-    """
-    value = plain(value)
-    if not isinstance(value, bool):
-        raise TypeError(explain(f"{owner} {name}", "not a bool", value, expected="True or False"))
-    return value
-
-
 def number_for(value: Any) -> float | int:
     """A user's value as a number that fits a finite float, for `canonical` of numeric parameters.
 

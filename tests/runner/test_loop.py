@@ -22,6 +22,7 @@ import gpbo
 from gpbo import errors
 from gpbo.runner import Limits, loop
 from gpbo.runner import run as run_trials
+from tests.storages import Locked
 
 SPACE = {"x": gpbo.Float(-1, 1)}
 
@@ -468,17 +469,6 @@ def test_ctrl_c_while_a_thread_starts_leaves_no_trial_behind(
     assert run(square, 6, storage=storage, workers=3).stopped == "interrupted"
     result = run(square, 6, storage=storage, workers=3)
     assert [trial.state for trial in result.trials] == ["complete"] * 6
-
-
-class Locked(gpbo.MemoryStorage):
-    """A storage that cannot be written to while `locked` is set."""
-
-    locked = False
-
-    def transact(self, study: str, after: int, decide: Any) -> Any:
-        if self.locked:
-            raise errors.StorageLockedError("somebody else is writing")
-        return super().transact(study, after, decide)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
