@@ -45,13 +45,13 @@ def hand_out(
     overtaken = 0
     while len(numbers) < wanted:
         journal.sync()
-        turn = journal.turns
+        turn = journal.history.turns
         plan = _plan(journal, strategy, wanted - len(numbers), owner, budget)
         if not plan:
             break
-        newest = partial(_on_newest, plan, journal, turn, overtaken, budget)
+        late = overtaken >= PATIENCE
         try:
-            written = journal.write(newest)
+            written = journal.write(partial(_on_newest, plan, turn, late=late, budget=budget))
         except (TypeError, ValueError):
             _check_provenance(plan, strategy)
             raise
@@ -73,13 +73,15 @@ def _check_provenance(plan: list[Event], strategy: Strategy) -> None:
 
 
 def _on_newest(
-    plan: list[Event], journal: Journal, turn: int, overtaken: int, budget: int | None
+    plan: list[Event], turn: int, history: History, *, late: bool, budget: int | None
 ) -> list[Event]:
-    """What is written of a plan that was made on the history of that turn."""
-    if journal.turns == turn:  # results change no turn: a trial may have been told meanwhile
-        pending = {trial.number for trial in journal.history.pending}
+    """What is written of a plan that was made on the history of that turn; of one on an older
+    history nothing, or, where it is too late for another, its points that are new.
+    """
+    if history.turns == turn:  # results change no turn: a trial may have been told meanwhile
+        pending = {trial.number for trial in history.pending}
         return [e for e in plan if e["event"] == "ask" or e["trial"] in pending]
-    return _still_new(plan, journal.history, budget) if overtaken >= PATIENCE else []
+    return _still_new(plan, history, budget) if late else []
 
 
 def _still_new(plan: list[Event], history: History, budget: int | None) -> list[Event]:

@@ -33,6 +33,7 @@ Direction: TypeAlias = Literal["minimize", "maximize"]
 Event: TypeAlias = dict[str, Any]
 Key: TypeAlias = frozenset[tuple[str, type, Value]]
 
+RESULTS = ("complete", "fail")  # the events that a tell writes
 RELEASED: dict[str, Any] = {"released": True}  # the owner of a trial that was given up
 FIRST_ROWS = 64
 
@@ -47,6 +48,7 @@ class History:
         self.direction: Direction = direction
         self.study, self.study_id = study, study_id
         self.trials: list[Trial] = []
+        self.turns = 0  # how many events changed what is to be proposed next: all but results
         self.queue: list[Waiting] = []  # what was enqueued and not asked yet
         self._waiting: Counter[Key] = Counter()  # how many of them are at a point
         self.owners: dict[int, dict[str, Any]] = {}
@@ -71,6 +73,7 @@ class History:
             raise StorageCorruptError(
                 f"study {self.study!r}: an event makes no sense ({error!r}), got {event!r:.200}"
             ) from error
+        self.turns += event["event"] not in RESULTS
 
     # questions -------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from gpbo.errors import (
     SchemaVersionError,
@@ -30,8 +30,9 @@ from gpbo.storage.base import check_study
 
 FORMAT = 1  # of the header and the events
 DEFAULT = "default"  # the name of a study that was given none
-RESULTS = ("complete", "fail")  # the events that a tell writes
 NEW = ("ask", "add")  # the events that make a trial
+
+Decide: TypeAlias = Callable[[History], list[Event]]  # what is to be written
 
 # By file, study id and trial: what became of trials and could not be written yet. It outlives the
 # journal that could not write it, so that whoever opens the study next in this process does.
@@ -64,7 +65,6 @@ class Journal:
                 f"{storage.location}: the header of study {study!r} makes no sense: {error!r}"
             ) from error
         self.resumed = False
-        self.turns = 0  # how many events changed what is to be proposed next
         self._seen = 0
         self._torn = False  # whether an event may have been taken in by halves
         self.sync()
@@ -79,8 +79,8 @@ class Journal:
             self._save_kept()
         self._apply(self.storage.read(self.study, self._seen))
 
-    def write(self, decide: Callable[[], list[Event]], result: Event | None = None) -> list[Event]:
-        """Write the events that `decide` returns on the newest history; durable on return.
+    def write(self, decide: Decide, result: Event | None = None) -> list[Event]:
+        """Write the events that `decide` gives on the newest history; durable on return.
 
         `decide` must be quick, and may raise: then nothing is written. The `result` that it writes,
         if any, what became of a pending trial, is kept where the storage fails, and written by the
@@ -96,12 +96,12 @@ class Journal:
                 kept.setdefault(result["trial"], result)
             raise
 
-    def _write(self, decide: Callable[[], list[Event]]) -> list[Event]:
+    def _write(self, decide: Decide) -> list[Event]:
         own: list[Event] = []
 
         def on_newest(new: list[Event]) -> list[Event]:
             self._apply(new)
-            own[:] = decide()
+            own[:] = decide(self.history)
             self._check_numbers(own)
             return own
 
@@ -123,20 +123,15 @@ class Journal:
         all_kept = _unwritten.get((self.storage.location, self.history.study_id))
         if all_kept:
             kept = dict(all_kept)  # another thread's journal may keep more meanwhile
-            self._write(lambda: [e for number, e in kept.items() if self._awaits(number)])
+            self._write(lambda history: [e for e in kept.values() if _awaits(history, e)])
             for number in kept:
                 all_kept.pop(number, None)
-
-    def _awaits(self, number: int) -> bool:
-        trials = self.history.trials
-        return 0 <= number < len(trials) and trials[number].state == "pending"
 
     def _apply(self, events: list[Event]) -> None:
         self._torn = True
         for event in events:
             self.history.apply(event)
             self._seen += 1
-            self.turns += event["event"] not in RESULTS
         self._torn = False
 
     def _mend(self) -> None:
@@ -146,7 +141,7 @@ class Journal:
             self.history = History(
                 history.space, history.direction, history.study, history.study_id
             )
-            self._seen, self.turns = 0, 0
+            self._seen = 0
             self._torn = False
             self._apply(self.storage.read(self.study))
 
@@ -219,6 +214,12 @@ def load_journal(storage: Storage, study: str) -> Journal:
             explain(storage.location, "no such study", study, expected=f"one of {known}")
         )
     return Journal(storage, study, header)
+
+
+def _awaits(history: History, result: Event) -> bool:
+    """Whether the trial of a result is there and pending."""
+    number = result["trial"]
+    return 0 <= number < len(history) and history.trials[number].state == "pending"
 
 
 def _check_equal(

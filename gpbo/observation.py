@@ -73,6 +73,17 @@ def read_result(told: Any, direction: Direction, *, on_nan: str = "fail") -> Tol
     return Told(None, repr(value))
 
 
+def read_failure(value: Any, error: str | BaseException | None) -> Told:
+    """A trial that is told as failed.
+
+    Raises   TypeError  if it is told a value too, or an error that is neither a text nor an
+                        exception
+    """
+    if value is not None:
+        raise TypeError(explain("tell", "a failed trial has no value", value))
+    return Told(None, read_error(error))
+
+
 def read_noise(noise: Any) -> float | None:
     """A known standard deviation as a float.
 

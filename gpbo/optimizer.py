@@ -9,14 +9,15 @@ import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast, overload
 
+from gpbo import settle
 from gpbo.check import flag, one_of, whole
 from gpbo.dispatch import hand_out
 from gpbo.errors import (
     GpboWarning,
     SpaceExhaustedWarning,
-    TrialStateError,
     UnknownTrialError,
     explain,
     hint_keywords,
@@ -25,9 +26,9 @@ from gpbo.errors import (
 )
 from gpbo.history import Direction, Event, History
 from gpbo.journal import DEFAULT, Journal, find_study, load_journal, open_journal
-from gpbo.observation import Told, ended, read_error, read_noise, read_result, read_rows
+from gpbo.observation import Told, ended, read_failure, read_noise, read_result, read_rows
 from gpbo.options import Options
-from gpbo.seeding import check_seed, generator
+from gpbo.seeding import check_seed
 from gpbo.space import Params, Space
 from gpbo.storage import open_existing, open_storage
 from gpbo.strategy import Strategy
@@ -234,10 +235,9 @@ class Optimizer:
                  ObservationError, TypeError  if the value is no result
                  StorageError       if it cannot be written: it is kept, and the next call writes it
         """
-        number = self._number(trial)
-        event = self._outcome(value, failed, error).event(number, read_noise(noise))
+        event = self._told(value, failed, error).event(self._number(trial), read_noise(noise))
         with self._guard():
-            return bool(self._journal.write(lambda: self._told(number, event), result=event))
+            return bool(self._journal.write(partial(settle.told, event=event), result=event))
 
     @hint_keywords
     def amend(
@@ -257,15 +257,9 @@ class Optimizer:
                  StorageError       if it cannot be written: nothing is kept, call it again
         """
         number, sd = self._number(trial), read_noise(noise)
-        event = self._outcome(value, failed, error).event(number, sd, kind="amend")
-
-        def decide() -> list[Event]:
-            if self._journal.history.trial(number).state == "pending":
-                raise TrialStateError(f"trial {number} is pending: tell it first")
-            return [event]
-
+        event = self._told(value, failed, error).event(number, sd, kind="amend")
         with self._guard():
-            self._journal.write(decide)
+            self._journal.write(partial(settle.amended, event=event))
 
     def release(self, trial: Trial | int) -> None:
         """Give up a pending trial unfinished: the next ask hands it out again.
@@ -273,16 +267,8 @@ class Optimizer:
         Raises   UnknownTrialError, TrialStateError  if it is not pending
         """
         number = self._number(trial)
-
-        def decide() -> list[Event]:
-            if self._journal.history.trial(number).state != "pending":
-                raise TrialStateError(
-                    f"trial {number} is {self._journal.history.trial(number).state}, not pending"
-                )
-            return [{"event": "release", "trial": number}]
-
         with self._guard():
-            self._journal.write(decide)
+            self._journal.write(partial(settle.released, number=number))
 
     def release_all(self) -> None:
         """Give up every pending trial that this Optimizer asked in this process, but for those that
@@ -290,39 +276,18 @@ class Optimizer:
 
         Raises   StorageError  if it cannot be written
         """
-
-        def decide() -> list[Event]:
-            history, own = self._journal.history, self._owner()
-            asked = [number for number, owner in history.owners.items() if owner == own]
-            return [{"event": "release", "trial": number} for number in asked]
-
         if not self._keep_trials:
             with self._guard():
-                self._journal.write(decide)
+                self._journal.write(partial(settle.all_released, owner=self._owner()))
 
     def _owner(self) -> dict[str, Any] | None:
         """Who evaluates what is asked, this Optimizer in this process; None: trials are kept."""
         return None if self._keep_trials else {**this_worker(), "optimizer": self._token}
 
-    def _told(self, number: int, event: Event) -> list[Event]:
-        """The event of a tell; none where the same was told before."""
-        old = self._journal.history.trial(number)
-        if old.state == "pending":
-            return [event]
-        same_noise = "noise" not in event or event["noise"] == old.noise
-        if old.value == event.get("value") and same_noise:  # failed again, whyever, is the same too
-            return []
-        was = f"complete with {old.value!r}" if old.state == "complete" else old.state
-        raise TrialStateError(
-            f"trial {number} is {was}; to correct it use opt.amend({number}, ...)"
-        )
-
-    def _outcome(self, value: Any, failed: bool, error: str | BaseException | None) -> Told:
+    def _told(self, value: Any, failed: bool, error: str | BaseException | None) -> Told:
         """What a tell says, checked."""
         if flag("failed", failed):
-            if value is not None:
-                raise TypeError(explain("tell", "a failed trial has no value", value))
-            return Told(None, read_error(error))
+            return read_failure(value, error)
         if error is not None:
             raise TypeError(explain("tell", "an error without failed=True", error))
         return self._read(value)
@@ -345,17 +310,10 @@ class Optimizer:
         Raises   ObservationError, TypeError  if a name is unknown or a value not allowed
                  StorageError  if it cannot be written: nothing is kept
         """
-
-        def decide() -> list[Event]:
-            history = self._journal.history
-            turn = len(history) + len(history.queue)
-            rng = generator(self.seed, "enqueue", turn)
-            point = self.space.check(params, clip=clip, fill=rng)
-            if not again and history.knows(point, given=params):
-                return []
-            return [{"event": "enqueue", "params": point, **({"again": True} if again else {})}]
-
+        flag("clip", clip)
+        flag("again", again)
         with self._guard():
+            decide = partial(settle.enqueued, params=params, seed=self.seed, clip=clip, again=again)
             return bool(self._journal.write(decide))
 
     @overload
@@ -393,6 +351,7 @@ class Optimizer:
                  StorageError                 if it cannot be written: nothing is kept
         """
         one_of("errors", errors, ("raise", "skip"))
+        flag("clip", clip)
 
         def read(params: Mapping[str, Any], value: Any, noise: Any) -> Event:
             point = self.space.check(params, clip=clip)
@@ -406,11 +365,9 @@ class Optimizer:
                 params, value = ended(params)
             rows = read_rows(read, params, value, noise, skip=errors == "skip")
 
-        def decide() -> list[Event]:
-            return [{**row, "trial": k} for k, row in enumerate(rows, len(self._journal.history))]
-
         with self._guard():
-            numbers = [event["trial"] for event in self._journal.write(decide)]
+            events = self._journal.write(partial(settle.added, rows=rows))
+            numbers = [event["trial"] for event in events]
             trials = [self._journal.history.trials[number].copy() for number in numbers]
         return trials[0] if isinstance(params, Mapping) else trials
 

@@ -234,7 +234,7 @@ def test_a_trial_with_a_wrong_number_is_not_written() -> None:
     journal = study(storage)._journal
     event = {"event": "add", "trial": 3, "params": {"x": 0.5}, "value": 1.0, "at": 0.0}
     with pytest.raises(StudyError, match=r"trials \[3\] would follow trial -1"):
-        journal.write(lambda: [event])
+        journal.write(lambda _: [event])
     assert len(load_journal(storage, "default").history) == 0
 
 

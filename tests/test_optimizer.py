@@ -296,13 +296,13 @@ def test_enqueued_points_are_asked_together_in_their_order_and_then_the_strategy
     points = [{"x": k / 10, "k": 1} for k in (5, 2, 7)]
     for point in points:
         opt.enqueue(point)
-    turns = opt._journal.turns
+    turns = opt._journal.history.turns
     assert opt.ask()["x"] == 0.5
     trials = opt.ask(4)
     assert [trial.params for trial in trials[:2]] == points[1:]
     assert [trial.provenance["strategy"] for trial in trials] == ["enqueued"] * 2 + ["random"] * 2
     assert [trial.number for trial in trials] == [1, 2, 3, 4]
-    assert opt._journal.turns == turns + 5
+    assert opt._journal.history.turns == turns + 5
     assert not opt._journal.history.queue
 
 
