@@ -17,13 +17,13 @@ from gpbo.seeding import generator
 from gpbo.space import Params, Space
 from gpbo.strategy.base import Proposal, Strategy
 from gpbo.strategy.belief import Belief, believe, domain_of
-from gpbo.strategy.crowd import overview
+from gpbo.strategy.crowd import looking_past, overview
 from gpbo.strategy.device import check_device, devices, exact_rows, most_rows
 from gpbo.strategy.draws import draw
 from gpbo.strategy.fallback import best_mean_on, proposed_on, warn_fallback
 from gpbo.strategy.goal import acquisition_for
 from gpbo.strategy.own_torch import own_torch
-from gpbo.strategy.proposals import asks, flat, new_proposals
+from gpbo.strategy.proposals import BESIDE, asks, flat, new_proposals
 from gpbo.strategy.sobol import start_design, start_size
 from gpbo.surrogate.base import Surrogate
 
@@ -35,8 +35,8 @@ CANDIDATES = 3072  # of which the drawn ones are chosen, or 3 for each
 class Bayes(Strategy):
     """Expected improvement of a Gaussian process, maximized (Jones, Schonlau & Welch 1998).
 
-    The first 64 points of a batch are chosen one after the other, the rest are each the best
-    candidate of one function drawn from the belief (Thompson sampling).
+    Up to 64 points of a batch are chosen one after the other, of a larger one the rest are each the
+    best candidate of one function drawn from the belief (Thompson sampling).
 
     device  "auto", "cpu", "cuda" or "cuda:N"; where a model fails on one, the CPU takes over, then
             Sobol points, with a warning and a note in the provenance
@@ -98,11 +98,20 @@ class Bayes(Strategy):
         """n proposals of a model, on the first device where it works; else Sobol points."""
 
         def by_model(device: torch.device, about: dict[str, Any]) -> list[Proposal]:
-            apart = overview(history, domain_of(history.space, device))
-            belief = self._believe(history, seed, device, apart)
-            about["fallback"] = about["fallback"] or _left_out(belief, history)
             about |= {"strategy": self.name, "phase": "model"}
-            return self._maximize(history, belief, before, n, seed, about)
+            past = looking_past(asks(history), n)
+            apart = overview(history, domain_of(history.space, device)) if past else None
+            past = 0 if apart is None else past
+            found: list[Proposal] = []
+            for count, scale in ((n - past, None), (past, apart)):
+                if count:
+                    belief = self._believe(history, seed, device, scale)
+                    about["fallback"] = about["fallback"] or _left_out(belief, history)
+                    greedy = count if n <= GREEDY else max(1, GREEDY * count // n)
+                    done = before + found
+                    found += self._maximize(history, belief, done, count, greedy, seed, about)
+                    about[BESIDE] = True
+            return found
 
         def instead() -> list[Proposal]:
             return self._start(history, len(before) + n, seed)[len(before) :]
@@ -126,23 +135,26 @@ class Bayes(Strategy):
         belief: Belief,
         before: list[Proposal],
         n: int,
+        greedy: int,
         seed: int,
         about: dict[str, Any],
     ) -> list[Proposal]:
-        """The n points where the acquisition is highest, those `before` in this ask counted in."""
+        """The n points where the acquisition is highest, those `before` in this ask counted in; the
+        first `greedy` ones are chosen one after the other, the rest drawn.
+        """
         rows = np.array([history.space.to_row(p.params) for p in before])
         rows = rows.reshape(len(before), len(history.space.leaves))
         pending = torch.cat([belief.pending, belief.pending.new_tensor(rows)])
         situation = Situation(belief.tried, belief.quality, pending, belief.lengthscale)
-        rng = generator(seed, "maximize", len(history))
-        beside = len(pending) + min(n, GREEDY) - 1  # points that others are chosen beside
+        rng = generator(seed, "maximize", len(history) + len(before))
+        beside = len(pending) + greedy - 1  # points that others are chosen beside
         acquisition = acquisition_for(belief, asks(history), beside, rng)
-        z, values = propose(acquisition, belief.domain, min(n, GREEDY), situation, rng)
-        greedy = len(z)
-        if n > greedy == GREEDY:
+        z, values = propose(acquisition, belief.domain, greedy, situation, rng)
+        chosen = len(z)
+        if n > chosen == greedy:
             more = _drawn(belief, n - greedy, torch.cat([pending, z]), rng)
             z, values = torch.cat([z, more[0]]), torch.cat([values, more[1]])
-        return new_proposals(history, belief, before, (z, values), n, seed, about, greedy)
+        return new_proposals(history, belief, before, (z, values), n, seed, about, chosen)
 
 
 def _drawn(

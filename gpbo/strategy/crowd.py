@@ -4,7 +4,8 @@ A model's targets are scaled by the better half of the values (surrogate/target.
 trials refine one optimum, that half differs in the fifth digit, all other ground looks equally
 bad, and a study stays where it is, be it a local optimum: Styblinski and Tang's function in two
 dimensions ended there in 2 of 5 studies of 50 trials, Goldstein and Price's in 3. So once refining
-pays no more, every third proposal is made from targets that are scaled by trials apart.
+pays no more, every third proposal is made from targets that are scaled by trials apart, of a batch
+every third point.
 docs/decisions/15-crowds.md has the measurements.
 """
 
@@ -18,7 +19,6 @@ from torch import Tensor
 
 from gpbo.history import History
 from gpbo.maximizer import Domain
-from gpbo.strategy.proposals import asks
 from gpbo.surrogate.target import standardize
 
 CLOSE = 0.03  # distance, times the root of the number of columns, within which points are a crowd
@@ -50,14 +50,19 @@ def apart(x: Tensor, y: Tensor) -> Tensor:
     return result
 
 
+def looking_past(turn: int, n: int) -> int:
+    """How many of n points look past a crowd, if there is one and `turn` asks came before."""
+    return len(range(-turn % EVERY, n, EVERY))
+
+
 def overview(history: History, domain: Domain) -> Tensor | None:
-    """Which trials the targets of the next ask are scaled by, if it looks past a crowd: those
-    apart. None if it does not: it is not the third, or refining still gains something.
+    """Which trials the targets are scaled by to look past a crowd: those apart. None where refining
+    still gains something.
 
     Shapes   -> bool (n,), in the order of `History.complete`, on the CPU
     """
     complete = history.complete
-    if len(complete) <= WINDOW or asks(history) % EVERY:
+    if len(complete) <= WINDOW:
         return None
     values = history.sign * np.array([trial.value or 0.0 for trial in complete])
     with np.errstate(over="ignore"):  # infinity compares as it should

@@ -15,6 +15,7 @@ from gpbo.strategy.belief import Belief
 from gpbo.strategy.random import Fresh
 
 LARGEST = 1e300  # of a value that is recorded: JSON has no infinity
+BESIDE = "beside"  # in the provenance of what the second model of an ask proposes
 INSTEAD = "no candidate was new: random"
 
 
@@ -67,14 +68,15 @@ def flat(history: History) -> bool:
 
 
 def asks(history: History) -> int:
-    """How many times somebody asked: what a model proposed in one batch counts once.
+    """How many times somebody asked: what models proposed in one batch counts once.
 
-    The first of such a batch holds the model's memory. Counted in trials, an ask for three would
-    always be the third, or never.
+    The first that a model proposes holds its memory, and where another has proposed in the same
+    ask, it is `BESIDE` that. Counted in trials, an ask for three would always be the third, or
+    never.
     """
     made = (trial.provenance for trial in history.trials)
-    beside = [one for one in made if one.get("phase") == "model" and "memory" not in one]
-    return len(history) - len(beside)
+    models = (one for one in made if one.get("phase") == "model")
+    return len(history) - sum("memory" not in one or BESIDE in one for one in models)
 
 
 def _distinct(

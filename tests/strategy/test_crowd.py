@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import gpbo
 from gpbo.history import History
 from gpbo.strategy.belief import domain_of
-from gpbo.strategy.crowd import CLOSE, EVERY, GAIN, MOST, WINDOW, apart, overview
+from gpbo.strategy.crowd import CLOSE, EVERY, GAIN, MOST, WINDOW, apart, looking_past, overview
 
 
 def test_points_apart_are_the_best_of_their_neighbourhoods() -> None:
@@ -64,11 +65,15 @@ def looks(history: History) -> bool:
     return found is not None
 
 
-def test_every_third_proposal_looks_past_a_crowd_that_gains_nothing() -> None:
+def test_a_crowd_that_gains_nothing_is_looked_past() -> None:
     values = [3.0, 1.0, 2.0, 0.5, 2.5, 4.0, 1.5]
     for direction in ("minimize", "maximize"):
-        asked = [looks(study(values, crowd, direction)) for crowd in range(WINDOW, WINDOW + 6)]
-        assert asked == [(len(values) + WINDOW + k) % EVERY == 0 for k in range(6)]
+        assert all(looks(study(values, crowd, direction)) for crowd in range(WINDOW, WINDOW + 6))
+
+
+def test_every_third_point_looks_past_it_in_asks_of_any_size() -> None:
+    for n in range(1, 3 * EVERY):
+        assert sum(looking_past(turn, n) for turn in range(0, 6 * n, n)) == 6 * n // EVERY
 
 
 def test_while_trials_gain_or_lie_apart_none_does() -> None:
@@ -78,10 +83,8 @@ def test_while_trials_gain_or_lie_apart_none_does() -> None:
         opt.add({"x": k / len(values)}, value)
     for k in range(WINDOW):
         opt.add({"x": 3 / 7 + 1e-4 * (k + 1)}, 0.5 - 10 * GAIN * k)
-    assert len(opt.trials) % EVERY == 0
     assert not looks(opt._journal.history)
     apart_all = study([float((7 * k) % 15) for k in range(15)], 0)
-    assert len(apart_all) % EVERY == 0
     assert not looks(apart_all)
 
 
@@ -146,19 +149,43 @@ def test_a_study_leaves_a_branch_that_has_nothing_left_to_gain() -> None:
         assert gpbo.minimize(objective, space, 100, seed=seed).best_value < 0.15
 
 
-def test_asks_are_counted_and_not_what_they_gave() -> None:
-    """Counted in trials, an ask for three would always look past the crowd, or never."""
-    values = [3.0, 1.0, 2.0, 0.5, 2.5, 4.0, 1.5]
-    for more in range(EVERY):
-        opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, device="cpu")
-        for k, value in enumerate(values):
-            opt.add({"x": k / len(values)}, value)
-        for k in range(WINDOW + more):
-            opt.add({"x": 3 / 7 + 1e-4 * (k + 1)}, 0.5 - 1e-9 * k)
-        looked = []
-        for _ in range(2 * EVERY):
-            trials = opt.ask(EVERY)
-            looked.append(trials[0].provenance["memory"]["overview"])
-            for trial in trials:
-                opt.tell(trial, 0.5 + abs(trial["x"] - 3 / 7))
-        assert sum(looked) == 2
+def stuck(more: int = 0) -> gpbo.Optimizer:
+    """A study that gains nothing beside its best trial."""
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1)}, seed=0, device="cpu")
+    for k, value in enumerate([3.0, 1.0, 2.0, 0.5, 2.5, 4.0, 1.5]):
+        opt.add({"x": k / 7}, value)
+    for k in range(WINDOW + more):
+        opt.add({"x": 3 / 7 + 1e-4 * (k + 1)}, 0.5 - 1e-9 * k)
+    return opt
+
+
+@pytest.mark.parametrize("more", range(EVERY))
+def test_every_third_ask_looks_past_the_crowd(more: int) -> None:
+    opt, looked = stuck(more), []
+    for _ in range(2 * EVERY):
+        trial = opt.ask()
+        looked.append(trial.provenance["memory"]["overview"])
+        opt.tell(trial, 0.5 + abs(trial["x"] - 3 / 7))
+    assert sum(looked) == 2
+
+
+@pytest.mark.parametrize("n", [EVERY, 8])
+def test_every_third_point_of_a_batch_looks_past_the_crowd(n: int) -> None:
+    """Whole batches that do, or do not, learn less: the last points of each have little to gain."""
+    opt = stuck()
+    for _ in range(2):
+        trials = opt.ask(n)
+        kinds = [t.provenance["memory"]["overview"] for t in trials if "memory" in t.provenance]
+        assert kinds == [False, True]
+        second = next(k for k, t in enumerate(trials) if k and "memory" in t.provenance)
+        assert n - second in (n // EVERY, n // EVERY + 1)
+        assert all(abs(t["x"] - 3 / 7) > 0.01 for t in trials[second:])
+        for trial in trials:
+            opt.tell(trial, 0.5 + abs(trial["x"] - 3 / 7))
+
+
+def test_the_points_of_a_large_batch_that_are_drawn_are_of_both_models() -> None:
+    trials = stuck().ask(90)
+    rules = [trial.provenance["rule"] for trial in trials]
+    assert rules == ["log_ei"] * 42 + ["thompson"] * 18 + ["log_ei"] * 21 + ["thompson"] * 9
+    assert len({trial["x"] for trial in trials}) == 90
