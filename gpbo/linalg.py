@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.linalg.lapack import dpstrf
 from torch import Tensor
 
 from gpbo.errors import GpboError, ShapeError, explain
@@ -96,6 +98,19 @@ def append_rows(lower: Tensor, new: Tensor, cross: Tensor) -> Factor:
         whole[..., n:, :n] = below
         whole[..., n:, n:] = corner.lower
         return Factor(whole, corner.jitter)
+
+
+def independent(matrix: Tensor, least: float) -> Tensor:
+    """Which rows the others do not tell: those with more than `least` left on the diagonal, in a
+    Cholesky factorization that takes the largest first.
+
+    Shapes   matrix (n, n) -> (k,), ascending
+    Needs    a symmetric matrix, finite
+    Source   Higham 2002, Accuracy and Stability of Numerical Algorithms, section 10.3; LAPACK's
+             pstrf
+    """
+    _, order, rank, _ = dpstrf(matrix.cpu().numpy(), tol=least, lower=1)
+    return torch.from_numpy(np.sort(order[:rank]) - 1).to(matrix.device, torch.int64)
 
 
 def inverse_lower(lower: Tensor) -> Tensor:

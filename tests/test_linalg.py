@@ -17,6 +17,7 @@ from gpbo.linalg import (
     FactorizationError,
     append_rows,
     cholesky,
+    independent,
     inverse,
     solve,
     solve_lower,
@@ -180,3 +181,17 @@ def test_solves_broadcast_over_batches_and_keep_gradients() -> None:
     b = torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert torch.autograd.gradcheck(lambda v: solve_lower(lower, v), b.requires_grad_())
     torch.testing.assert_close(solve(lower, b), torch.linalg.solve(lower @ lower.mT, b))
+
+
+@pytest.mark.parametrize("twins", [0, 1, 3])
+def test_rows_that_others_tell_are_not_independent(twins: int) -> None:
+    g = torch.Generator().manual_seed(twins)
+    points = torch.randn(6, 8, generator=g, dtype=torch.float64)
+    mixed = torch.cat([points, points[:twins] + points[3 : 3 + twins]])
+    order = torch.randperm(len(mixed), generator=g)
+    gram = mixed[order] @ mixed[order].mT
+    kept = independent(gram, 1e-12)
+    assert len(kept) == 6
+    assert kept.tolist() == sorted(kept.tolist())
+    assert int(torch.linalg.matrix_rank(mixed[order][kept])) == 6
+    assert independent(gram[:0, :0], 1e-12).shape == (0,)

@@ -92,7 +92,7 @@ class Prediction {
   }
   // Below `least` a variance is rounding: it is a constant then.
   bool known(int c) const { return !(variance_[c] > observed_.belief().least); }
-  double variance(int c) const { return known(c) ? observed_.belief().least : variance_[c]; }
+  double variance(int c) const { return known(c) ? observed_.belief().known : variance_[c]; }
 
   // How the result depends on the beliefs, set by the caller before add_gradient.
   double& by_mean(int64_t sample, int c) { return by_mean_[sample * stride_ + c]; }

@@ -170,11 +170,12 @@ GPBO_API int gpbo_cpu_fit(int kernel, const gpbo_pairs* pairs, const gpbo_fit* f
  *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2, at least `least`
  * Points (n, d), lengthscale (d), inverse (n, n): the inverse of the covariance's lower
  * Cholesky factor, with zeros above the diagonal; weights (samples, n): a row for each way in which
- * pending trials may turn out. All dense float64. */
+ * pending trials may turn out. All dense float64. A variance below `least` is rounding, and counts
+ * as `known`. */
 typedef struct gpbo_belief {
   int64_t n, samples;
   const double *points, *lengthscale, *inverse, *weights;
-  double outputscale, constant, least;
+  double outputscale, constant, least, known;
 } gpbo_belief;
 
 /* What a point promises, on a log scale, the sum of

@@ -22,7 +22,7 @@ from gpbo.errors import DeviceError, ShapeError, explain
 from gpbo.ops import library
 from gpbo.ops.compiled import KERNELS, OUT_OF_MEMORY, Library
 
-BELIEF = struct.Struct("2q4P3d")
+BELIEF = struct.Struct("2q4P4d")
 IMPROVEMENT = struct.Struct("qP4d")
 CLIMB = struct.Struct("2q2d5P")
 THREADED_FROM = 64  # candidates for each thread, at least
@@ -43,13 +43,15 @@ class BeliefTerms:
     outputscale: float
     constant: float
     least: float  # below this a variance is rounding
+    known: float  # what such a variance counts as
 
     def packed(self) -> bytes:
         """struct gpbo_belief."""
         n, samples = self.points.shape[0], self.weights.shape[0]
         arrays = (self.points, self.lengthscale, self.inverse, self.weights)
         addresses = [tensor.data_ptr() for tensor in arrays]
-        return BELIEF.pack(n, samples, *addresses, self.outputscale, self.constant, self.least)
+        numbers = (self.outputscale, self.constant, self.least, self.known)
+        return BELIEF.pack(n, samples, *addresses, *numbers)
 
 
 @dataclass(frozen=True, eq=False)

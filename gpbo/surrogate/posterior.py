@@ -23,6 +23,7 @@ from gpbo.linalg import (
     append_inverse,
     append_rows,
     cholesky,
+    independent,
     inverse_lower,
     solve,
     solve_lower,
@@ -141,16 +142,24 @@ class GaussianPosterior(Posterior):
     def given(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the belief consists of when the function itself is known to be one of S at x.
 
-        Shapes   x (m, d), values (S, m) -> points (n + m, d), inverse of their factor (n + m,
-                 n + m), and weights (S, n + m) with which the mean is m + k weights
+        Those of the m points that the others tell, to rounding, are left out, so that k of them
+        stay: a factor of all would need jitter, and with it none would be known.
+
+        Shapes   x (m, d), values (S, m) -> points (n + k, d), inverse of their factor (n + k,
+                 n + k), and weights (S, n + k) with which the mean is m + k weights
         Raises   FactorizationError  if the points have no factor
         """
         with torch.no_grad():
-            n = len(self.x)
+            n, least = len(self.x), LEAST * self.outputscale
             cross = self._cross(x)
             new = self.outputscale * matern52(x, None, self.lengthscale)
-            factor = append_rows(self.lower, new, cross).lower
-            inverse = append_inverse(self.inverse_lower, factor)
+            factor = append_rows(self.lower, new, cross)
+            if float(factor.jitter) > 0 or float(factor.lower.diagonal()[n:].min()) ** 2 < least:
+                below = solve_lower(self.lower, cross.mT)
+                kept = independent(new - below.mT @ below, least)
+                x, values, new = x[kept], values[:, kept], new[kept][:, kept]
+                factor = append_rows(self.lower, new, cross[kept])
+            inverse = append_inverse(self.inverse_lower, factor.lower)
             residual = torch.cat(
                 [self.residual.expand(len(values), n), values - self.constant], 1
             )  # (S, n + m)

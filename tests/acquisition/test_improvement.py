@@ -154,6 +154,18 @@ def test_a_point_that_was_tried_without_noise_promises_nothing_and_breaks_nothin
     assert bool((reached >= value).all())
 
 
+def test_beside_a_few_pending_points_rounding_still_promises_something():
+    """Then the last points of a small batch refine; those of a large one would all be alike."""
+    model = posterior(30, 3, noise=1e-6)
+    few, many = uniform(module.FEW, 3, seed=5), uniform(module.FEW + 1, 3, seed=5)
+    made = [
+        improvement(model, goal(best=5.0, m=len(p), noise=0.0), p)(p[:1].unsqueeze(1))
+        for p in (few, many)
+    ]
+    assert bool(torch.isfinite(torch.cat(made)).all())
+    assert float(made[1]) < float(made[0]) - 5
+
+
 def test_what_is_not_a_number_stays_where_it_is():
     ours = improvement(posterior(10, 2), goal(), torch.zeros(0, 2, dtype=F64))
     x = torch.tensor([[torch.nan, 0.5], [0.5, 0.5]], dtype=F64)
@@ -176,6 +188,7 @@ def test_the_tail_of_the_improvement_is_exact(z):
         outputscale=1.0,
         constant=0.0,
         least=1e-12,
+        known=1e-12,
     )
     promise = ops.Promise("matern52", terms, best=torch.tensor([-z], dtype=F64))
     with mpmath.workdps(60):

@@ -523,3 +523,13 @@ def test_failures_are_learned_from_though_all_values_are_equal(strategy: str) ->
     assert [trial.state for trial in opt.trials[20:]].count("failed") <= 8
     known = [(trial["x"], trial["y"]) for trial in opt.trials]
     assert len(set(known)) == 40
+
+
+def test_a_large_batch_of_a_study_that_has_found_its_optimum_does_not_stay_there() -> None:
+    opt = gpbo.Optimizer({"x": gpbo.Float(0, 1), "y": gpbo.Float(0, 1)}, seed=0, device="cpu")
+    for _ in range(30):
+        trial = opt.ask()
+        opt.tell(trial, (trial["x"] - 0.3) ** 2 + (trial["y"] - 0.6) ** 2)
+    batch = opt.ask(48)
+    near = [math.hypot(t["x"] - 0.3, t["y"] - 0.6) < 0.01 for t in batch]
+    assert sum(near) < 24

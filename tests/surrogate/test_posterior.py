@@ -244,3 +244,21 @@ def test_points_that_do_not_fit_are_refused() -> None:
         belief.joint(torch.zeros(2, dtype=torch.float64))
     with pytest.raises(ShapeError, match="condition: x and y do not match"):
         belief.condition(torch.zeros(3, 2).double(), torch.zeros(2).double())
+
+
+def test_known_values_at_points_that_tell_each_other_need_no_jitter() -> None:
+    """With jitter on its diagonal no value would be known, and a batch would go back to the place
+    of its first points.
+    """
+    belief = posterior(12, 2)
+    some = problem(4, 2, seed=9)[0]
+    x = torch.cat([some, some[:2] + 1e-9, some[2:3]])
+    values_at = torch.stack([belief.mean(x), belief.mean(x) + 0.1])
+    points, inverse, weights = belief.given(x, values_at)
+    assert len(points) == 12 + 4
+    assert all(bool((points[12:] - one).abs().amax(1).min() < 2e-9) for one in x)
+    k = belief.outputscale * module.matern52(x, points, belief.lengthscale)
+    mean = belief.constant + weights @ k.mT
+    torch.testing.assert_close(mean, values_at, rtol=0, atol=1e-6)
+    variance = belief.outputscale - (inverse @ k.mT).square().sum(0)
+    assert float(variance.max()) < 1e-8 * belief.outputscale
