@@ -20,8 +20,9 @@ import pytest
 
 import gpbo
 from gpbo import errors
-from gpbo.runner import Limits, loop
+from gpbo.runner import Limits
 from gpbo.runner import run as run_trials
+from gpbo.runner import trials as module
 from tests.storages import Locked
 
 SPACE = {"x": gpbo.Float(-1, 1)}
@@ -298,7 +299,7 @@ def test_what_ended_beside_an_error_that_ends_the_run_is_told(
             raise KeyError("no such file")
         return 1.0
 
-    monkeypatch.setattr(loop, "wait", lambda running, return_when: wait(running))  # for all
+    monkeypatch.setattr(module, "wait", lambda running, return_when: wait(running))  # for all
     opt = gpbo.Optimizer(SPACE, strategy="random", seed=0)
     with pytest.raises(KeyError):
         run_trials(opt, objective, Limits(30, catch=ValueError, workers=3), False)
@@ -317,7 +318,7 @@ def test_ctrl_c_in_a_callback_loses_no_result_that_is_there(
         first = next(iter(ended))
         return {first}, ended - {first}
 
-    monkeypatch.setattr(loop, "wait", until_all_have_ended)
+    monkeypatch.setattr(module, "wait", until_all_have_ended)
     result = run(square, None, workers=4, callbacks=[interrupt])
     assert result.stopped == "interrupted"
     assert [trial.state for trial in result.trials] == ["complete"] * 4
@@ -482,7 +483,7 @@ def test_what_a_run_could_not_write_is_written_by_the_next_one(
         storage.locked = len(told) == 3
         return square(params)
 
-    monkeypatch.setattr(loop, "wait", lambda running, return_when: wait(running))  # for all
+    monkeypatch.setattr(module, "wait", lambda running, return_when: wait(running))  # for all
     with pytest.raises(errors.StorageLockedError):
         run(objective, 6, storage=storage, workers=workers)
     storage.locked = False
