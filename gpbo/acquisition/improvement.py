@@ -26,7 +26,7 @@ from gpbo.surrogate.posterior import LEAST, GaussianPosterior
 # LEAST. That is more than what is left of it near them, so that all points of a large batch would
 # go to the best of them: 40 of 64 did, once a study had found its optimum. Beside more than FEW it
 # is next to nothing. Batches of 8 lose last digits by that. Decision 21 has the measurements.
-KNOWN, FEW = 1e-20, 8
+KNOWN, FEW = 1e-30, 8
 
 
 @dataclass(frozen=True, eq=False)
