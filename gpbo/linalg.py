@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg.lapack import dpstrf
 from torch import Tensor
 
 from gpbo.errors import GpboError, ShapeError, explain
@@ -109,8 +108,11 @@ def independent(matrix: Tensor, least: float) -> Tensor:
     Source   Higham 2002, Accuracy and Stability of Numerical Algorithms, section 10.3; LAPACK's
              pstrf
     """
-    _, order, rank, _ = dpstrf(matrix.cpu().numpy(), tol=least, lower=1)
-    return torch.from_numpy(np.sort(order[:rank]) - 1).to(matrix.device, torch.int64)
+    from scipy.linalg.lapack import dpstrf  # imported here: it takes a while, and is seldom needed
+
+    factor, order, rank, _ = dpstrf(matrix.cpu().numpy(), tol=least, lower=1)
+    left = factor.diagonal()[:rank] ** 2 > least  # of the first LAPACK does not ask it
+    return torch.from_numpy(np.sort(order[:rank][left]) - 1).to(matrix.device, torch.int64)
 
 
 def inverse_lower(lower: Tensor) -> Tensor:

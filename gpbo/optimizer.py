@@ -235,7 +235,8 @@ class Optimizer:
                  ObservationError, TypeError  if the value is no result
                  StorageError       if it cannot be written: it is kept, and the next call writes it
         """
-        event = self._told(value, failed, error).event(self._number(trial), read_noise(noise))
+        number, sd = self._number(trial), read_noise(noise)
+        event = self._told(value, failed, error).event(number, sd)
         with self._guard():
             return bool(self._journal.write(partial(settle.told, event=event), result=event))
 
@@ -308,6 +309,7 @@ class Optimizer:
         evaluates it once more, for noisy objectives.
 
         Raises   ObservationError, TypeError  if a name is unknown or a value not allowed
+                 TypeError     if clip or again is no bool
                  StorageError  if it cannot be written: nothing is kept
         """
         flag("clip", clip)

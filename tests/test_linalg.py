@@ -195,3 +195,4 @@ def test_rows_that_others_tell_are_not_independent(twins: int) -> None:
     assert kept.tolist() == sorted(kept.tolist())
     assert int(torch.linalg.matrix_rank(mixed[order][kept])) == 6
     assert independent(gram[:0, :0], 1e-12).shape == (0,)
+    assert independent(1e-15 * gram, 1e-12).shape == (0,)

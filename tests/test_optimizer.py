@@ -792,3 +792,16 @@ def test_an_enqueued_point_beside_a_known_one_is_not_known() -> None:
     assert opt.enqueue({"n": 6})
     assert not opt.enqueue({"n": 5})
     assert opt.ask()["n"] == 6
+
+
+def test_whose_trial_it_is_comes_before_what_is_told_of_it() -> None:
+    """A nan of another study's trial is not recorded, so nothing says that it is."""
+    opt, other = (gpbo.Optimizer({"x": gpbo.Float(0, 1)}, strategy="random") for _ in range(2))
+    trial = other.ask()
+    for method in (opt.tell, opt.amend):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(errors.UnknownTrialError):
+                method(trial, float("nan"))
+            with pytest.raises(errors.ObservationError, match="noise"):
+                method(0, float("nan"), noise=-1.0)

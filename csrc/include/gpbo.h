@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /* Raised by one with every change to this file; gpbo/ops/compiled.py asks for its own number. */
-#define GPBO_ABI 4
+#define GPBO_ABI 5
 
 enum gpbo_status {
   GPBO_OK = 0,
@@ -167,7 +167,7 @@ typedef struct gpbo_fit {
 GPBO_API int gpbo_cpu_fit(int kernel, const gpbo_pairs* pairs, const gpbo_fit* fit, int threads);
 
 /* A Gaussian belief after n observations: with k = outputscale * kernel(x, points),
- *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2, at least `least`
+ *   mean_s = constant + k . weights_s,   variance = outputscale - |inverse k|^2
  * Points (n, d), lengthscale (d), inverse (n, n): the inverse of the covariance's lower
  * Cholesky factor, with zeros above the diagonal; weights (samples, n): a row for each way in which
  * pending trials may turn out. All dense float64. A variance below `least` is rounding, and counts

@@ -2,7 +2,8 @@
 
 On a CPU with the compiled library, for an exact Gaussian process, values, gradients and whole
 climbs are single calls (`CompiledImprovement`). Anywhere else it is the sum of its terms, as they
-are in analytic.py, montecarlo.py, news.py and feasible.py; the tests hold the two together.
+are in analytic.py, montecarlo.py, news.py and feasible.py; the tests hold the two together, but for
+places so near to a pending point that a variance is rounding.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from gpbo.ops import improvement as ops
 from gpbo.surrogate.base import Posterior
 from gpbo.surrogate.posterior import LEAST, GaussianPosterior
 
-# Of the outputscale: what a variance counts as that is rounding. Beside a few pending points it is
-# LEAST. That is more than what is left of it near them, so that all points of a large batch would
-# go to the best of them: 40 of 64 did, once a study had found its optimum. Beside more than FEW it
-# is next to nothing. Batches of 8 lose last digits by that. Decision 21 has the measurements.
+# A variance that is rounding counts as LEAST of the outputscale. That promises more than the place
+# of a pending point can hold, and all points of a large batch would go to the best of them: 40 of
+# 64 did, once a study had found its optimum. So beside more than FEW pending points such a variance
+# counts as KNOWN, which is next to nothing. Not beside fewer: the last points of a small batch
+# refine the optimum there. Decision 21 in docs has the measurements.
 KNOWN, FEW = 1e-30, 8
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gpbo.errors import DeviceError, ShapeError, explain
 
-ABI = 4  # GPBO_ABI in csrc/include/gpbo.h
+ABI = 5  # GPBO_ABI in csrc/include/gpbo.h
 DTYPES = {torch.float32: 0, torch.float64: 1}  # enum gpbo_dtype
 KERNELS = {"matern52": 0, "matern32": 1, "matern12": 2, "rbf": 3, "rational_quadratic": 4}
 OUT_OF_MEMORY, BAD_LENGTHSCALE, BAD_SHAPE = 2, 3, 4  # enum gpbo_status

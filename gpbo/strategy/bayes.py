@@ -98,20 +98,10 @@ class Bayes(Strategy):
         """n proposals of a model, on the first device where it works; else Sobol points."""
 
         def by_model(device: torch.device, about: dict[str, Any]) -> list[Proposal]:
+            models = self._models(history, n, seed, device)
+            about["fallback"] = about["fallback"] or _left_out(models[0][0], history)
             about |= {"strategy": self.name, "phase": "model"}
-            past = looking_past(asks(history), n)
-            apart = overview(history, domain_of(history.space, device)) if past else None
-            past = 0 if apart is None else past
-            found: list[Proposal] = []
-            for count, scale in ((n - past, None), (past, apart)):
-                if count:
-                    belief = self._believe(history, seed, device, scale)
-                    about["fallback"] = about["fallback"] or _left_out(belief, history)
-                    greedy = count if n <= GREEDY else max(1, GREEDY * count // n)
-                    done = before + found
-                    found += self._maximize(history, belief, done, count, greedy, seed, about)
-                    about[BESIDE] = True
-            return found
+            return _Ask(history, before, n, seed).proposals(models, about)
 
         def instead() -> list[Proposal]:
             return self._start(history, len(before) + n, seed)[len(before) :]
@@ -129,47 +119,97 @@ class Bayes(Strategy):
         columns = domain_of(history.space, torch.device("cpu")).d
         return devices(self.device, len(history), columns)
 
-    def _maximize(
-        self,
-        history: History,
-        belief: Belief,
-        before: list[Proposal],
-        n: int,
-        greedy: int,
-        seed: int,
-        about: dict[str, Any],
-    ) -> list[Proposal]:
-        """The n points where the acquisition is highest, those `before` in this ask counted in; the
-        first `greedy` ones are chosen one after the other, the rest drawn.
+    def _models(
+        self, history: History, n: int, seed: int, device: torch.device
+    ) -> list[tuple[Belief, int]]:
+        """What is believed, and how many of n points it proposes: the usual model, and one that
+        looks past a crowd.
         """
-        rows = np.array([history.space.to_row(p.params) for p in before])
-        rows = rows.reshape(len(before), len(history.space.leaves))
-        pending = torch.cat([belief.pending, belief.pending.new_tensor(rows)])
+        past = looking_past(asks(history), n)
+        apart = overview(history, domain_of(history.space, device)) if past else None
+        if apart is None:
+            past = 0
+        return [
+            (self._believe(history, seed, device, scale), count)
+            for count, scale in ((n - past, None), (past, apart))
+            if count
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ask:
+    """What is asked for: n more points of a model, after those `before` in the same ask."""
+
+    history: History
+    before: list[Proposal]
+    n: int
+    seed: int
+
+    def proposals(self, models: list[tuple[Belief, int]], about: dict[str, Any]) -> list[Proposal]:
+        """The points of each model in turn: those that are chosen, then those that are drawn.
+
+        They are found the other way round, all that are chosen first: to choose points one by one
+        beside many takes long.
+        """
+        found: list[tuple[Tensor, Tensor]] = []
+        for belief, count in models:
+            most = min(count, max(1, GREEDY * count // self.n))
+            found.append(self._choose(belief, most, [z for z, _ in found]))
+        chosen = [z for z, _ in found]
+        made: list[Proposal] = []
+        for k, (belief, count) in enumerate(models):
+            z, values = found[k]
+            if count > len(z):
+                earlier = [points for points, _ in found[:k]]
+                more = self._draw(belief, count - len(z), chosen, earlier)
+                found[k] = torch.cat([z, more[0]]), torch.cat([values, more[1]])
+            made += new_proposals(
+                *(self.history, belief, self.before + made, found[k]),
+                *(count, self.seed, about, len(z)),
+            )
+            about = {**about, BESIDE: True}
+        return made
+
+    def _choose(self, belief: Belief, n: int, beside: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Up to n points, each with the highest acquisition beside those before it.
+
+        Shapes   beside [(m, p)] -> (k, p), (k,)
+        """
+        pending = self._pending(belief, beside)
         situation = Situation(belief.tried, belief.quality, pending, belief.lengthscale)
-        rng = generator(seed, "maximize", len(history) + len(before))
-        beside = len(pending) + greedy - 1  # points that others are chosen beside
-        acquisition = acquisition_for(belief, asks(history), beside, rng)
-        z, values = propose(acquisition, belief.domain, greedy, situation, rng)
-        chosen = len(z)
-        if n > chosen == greedy:
-            more = _drawn(belief, n - greedy, torch.cat([pending, z]), rng)
-            z, values = torch.cat([z, more[0]]), torch.cat([values, more[1]])
-        return new_proposals(history, belief, before, (z, values), n, seed, about, chosen)
+        rng = self._random("maximize", beside)
+        acquisition = acquisition_for(belief, asks(self.history), len(pending) + n - 1, rng)
+        return propose(acquisition, belief.domain, n, situation, rng)
 
+    def _draw(
+        self, belief: Belief, n: int, beside: list[Tensor], known: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Up to n more points, for which choosing them one by one would take too long: with what
+        the points `beside` will tell, and none of the `known`.
 
-def _drawn(
-    belief: Belief, n: int, pending: Tensor, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Up to n more points of a batch, for which choosing them one by one would take too long."""
-    domain, known = belief.domain, belief.domain.snap(belief.tried)
-    count = max(CANDIDATES, 3 * n)
-    settings = Settings(sobol=count // 2, local=count - count // 2)
-    if domain.size is not None and domain.size <= settings.exhaustive:
-        pool = domain.enumerate()
-    else:
-        good = best_known(known, belief.quality, settings)
-        pool = candidates(domain, good, rng, settings)
-    return draw(belief, pool, n, known, domain.snap(pending), rng)
+        Shapes   beside and known [(m, p)] -> (k, p), (k,)
+        """
+        domain, rng = belief.domain, self._random("draw", known)
+        tried = domain.snap(torch.cat([belief.tried, *known]))
+        count = max(CANDIDATES, 3 * n)
+        settings = Settings(sobol=count // 2, local=count - count // 2)
+        if domain.size is not None and domain.size <= settings.exhaustive:
+            pool = domain.enumerate()
+        else:
+            good = best_known(tried[: len(belief.tried)], belief.quality, settings)
+            pool = candidates(domain, good, rng, settings)
+        pending = domain.snap(self._pending(belief, beside))
+        return draw(belief, pool, n, tried, pending, rng)
+
+    def _pending(self, belief: Belief, beside: list[Tensor]) -> Tensor:
+        """What will be known by then: what is pending, what this ask has already, and more."""
+        rows = np.array([self.history.space.to_row(one.params) for one in self.before])
+        rows = rows.reshape(len(self.before), len(self.history.space.leaves))
+        return torch.cat([belief.pending, belief.pending.new_tensor(rows), *beside])
+
+    def _random(self, purpose: str, others: list[Tensor]) -> np.random.Generator:
+        number = len(self.history) + len(self.before) + sum(map(len, others))
+        return generator(self.seed, purpose, number)
 
 
 def _memory(history: History, overview: bool) -> Mapping[str, Any] | None:

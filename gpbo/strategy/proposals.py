@@ -15,7 +15,7 @@ from gpbo.strategy.belief import Belief
 from gpbo.strategy.random import Fresh
 
 LARGEST = 1e300  # of a value that is recorded: JSON has no infinity
-BESIDE = "beside"  # in the provenance of what the second model of an ask proposes
+BESIDE = "beside"  # in the provenance: another model has proposed in the same ask
 INSTEAD = "no candidate was new: random"
 
 

@@ -142,11 +142,11 @@ class GaussianPosterior(Posterior):
     def given(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the belief consists of when the function itself is known to be one of S at x.
 
-        Those of the m points that the others tell, to rounding, are left out, so that k of them
-        stay: a factor of all would need jitter, and with it none would be known.
+        Of the q points those that the others tell, to rounding, are left out, and p stay: a factor
+        of all would need jitter, and with jitter no value is known.
 
-        Shapes   x (m, d), values (S, m) -> points (n + k, d), inverse of their factor (n + k,
-                 n + k), and weights (S, n + k) with which the mean is m + k weights
+        Shapes   x (q, d), values (S, q) -> points (n + p, d), inverse of their factor (n + p,
+                 n + p), and weights (S, n + p) with which the mean is m + k weights
         Raises   FactorizationError  if the points have no factor
         """
         with torch.no_grad():
@@ -162,7 +162,7 @@ class GaussianPosterior(Posterior):
             inverse = append_inverse(self.inverse_lower, factor.lower)
             residual = torch.cat(
                 [self.residual.expand(len(values), n), values - self.constant], 1
-            )  # (S, n + m)
+            )  # (S, n + p)
             weights = residual @ inverse.mT @ inverse
             return torch.cat([self.x, x]), inverse, weights.contiguous()
 
