@@ -113,10 +113,18 @@ class Scores:
         }
 
     def common(self) -> Scores:
-        """These scores, of problems and seeds only that every peer has a run of."""
-        everybody = {peer for found in self.curves.values() for peer in found}
+        """These scores, of the peers with at least half as many runs as one of them, and of the
+        problems and seeds only that all these have a run of.
+        """
+        runs = Counter(peer for found in self.curves.values() for peer in found)
+        most = max(runs.values(), default=0)
+        many = {peer for peer, count in runs.items() if 2 * count >= most}
         return self._of(
-            {pair: found for pair, found in self.curves.items() if found.keys() == everybody}
+            {
+                pair: {peer: found[peer] for peer in found if peer in many}
+                for pair, found in self.curves.items()
+                if found.keys() >= many
+            }
         )
 
     def level(self) -> Scores:

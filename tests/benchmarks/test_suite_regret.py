@@ -80,6 +80,14 @@ def test_only_problems_that_all_can_do_are_common() -> None:
     assert scores.cannot == {"b": {"no categories": {"z"}}}
 
 
+def test_who_has_few_of_the_runs_does_not_say_which_problems_are_common() -> None:
+    rows = [row(peer, 2.0, problem=p) for peer in "ab" for p in "wxyz"]
+    rows += [row("half", 3.0, problem=p) for p in "wx"] + [row("few", 1.0, problem="w")]
+    common = Scores(rows).common()
+    assert set(common.curves) == {("w", 0), ("x", 0)}
+    assert common.peers == ["a", "b", "half"]
+
+
 def test_ranks_are_among_those_with_the_most_seeds() -> None:
     rows = [row(peer, 2.0, problem=p, seed=k) for peer in "ab" for p in "yz" for k in range(3)]
     rows += [row("slow", 1.5), row("slow", 1.5, problem="z")]
